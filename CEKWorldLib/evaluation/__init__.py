@@ -1,0 +1,1 @@
+"""Measuring: quality against simulated truth, speed and memory of the engine."""

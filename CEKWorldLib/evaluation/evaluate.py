@@ -1,0 +1,164 @@
+"""Quality on held-out simulated cases: the model, its regression alone, the noise start, and doing nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from tqdm import tqdm
+
+from CEKWorldLib.evaluation.case_scores import CURVE_TIMES_S, Truth, score_frames, score_smoothness
+from CEKWorldLib.exam.exam import Exam
+from CEKWorldLib.exam.protocol import ANATOMIES
+from CEKWorldLib.models.bundle import load_model
+from CEKWorldLib.models.sampler import Start
+from CEKWorldLib.models.world import SliceFeatures, WorldModel
+from CEKWorldLib.simulation.case import simulate
+from CEKWorldLib.simulation.splits import Split
+from CEKWorldLib.synthesis.session import Session
+from CEKWorldLib.synthesis.times import default_times
+
+SPLITS: tuple[Split, ...] = tuple(s for s in get_args(Split) if s == "test" or s.startswith("unseen"))
+SLICES = 4
+SUMMARY = (
+    "enhancing_mae_ratio",
+    "lesion_spearman",
+    "anatomy_gradient_correlation",
+    "lesion_second_difference_ratio",
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the comparison: how the model's weights are used."""
+
+    name: str
+    steps: int
+    start: Start = "mean"
+
+
+class Sampled:
+    """The model with its sampler fixed, so that a session runs a variant."""
+
+    def __init__(self, model: WorldModel, variant: Variant) -> None:
+        self._model, self._variant = model, variant
+
+    def __getattr__(self, name: str):
+        return getattr(self._model, name)
+
+    def sample(self, features: SliceFeatures, times_s, noise, steps):
+        return self._model.sample(features, times_s, noise, self._variant.steps, self._variant.start)
+
+
+def variants(model: WorldModel) -> list[Variant]:
+    """The model as shipped first, then what it is compared with."""
+    steps = model.configuration.steps
+    others = [Variant(f"mean start, {n} steps", n) for n in (1, 4) if n != steps]
+    return [
+        Variant(f"shipped: mean start, {steps} steps", steps),
+        *others,
+        Variant("regression only", 0),
+        Variant("noise start, 4 steps", 4, "noise"),
+    ]
+
+
+def evaluate(model: WorldModel, cases: int, device: str = "auto", blind: bool = True) -> list[dict]:
+    """Scores every variant on every case.
+
+    Args:
+        cases: per anatomy and split.
+        blind: also score the shipped variant without header and anatomy, as for a file that carries neither.
+
+    Returns:
+        One record per case and variant: anatomy, split, seed, variant, scores.
+    """
+    records: list[dict] = []
+    jobs = [(anatomy, split, seed) for split in SPLITS for anatomy in ANATOMIES for seed in range(cases)]
+    rows = variants(model)
+    for anatomy, split, seed in tqdm(jobs, desc="evaluating", unit="case"):
+        case = simulate(anatomy, seed, split, shape=(SLICES, 256, 256), view="axial")
+        truth = Truth.of(case)
+        facts = {"anatomy": anatomy, "split": split, "seed": seed}
+        source = case.pre.voxels
+        still = np.broadcast_to(source, truth.series.shape)
+        records.append(facts | {"variant": "no enhancement"} | score_frames(still, source, truth))
+        exam = case.to_exam()
+        for index, variant in enumerate(rows):
+            records.append(facts | {"variant": variant.name} | _score(model, variant, exam, truth, device, index == 0))
+        if blind:
+            unknown = Exam(pre=exam.pre)
+            scores = _score(model, rows[0], unknown, truth, device, smoothness=False)
+            records.append(facts | {"variant": "shipped, header and anatomy unknown"} | scores)
+    return records
+
+
+def _score(
+    model: WorldModel, variant: Variant, exam: Exam, truth: Truth, device: str, smoothness: bool
+) -> dict[str, float]:
+    injection = truth.case.injection
+    session = Session(Sampled(model, variant), device=device)
+    session.prepare(exam, injection)
+    session.synthesize(default_times(injection.arrival_s, exam.anatomy))
+    frames = np.stack([session.frame(float(t)) for t in CURVE_TIMES_S])
+    scores = score_frames(frames, exam.pre.voxels, truth)
+    return scores | (score_smoothness(session, truth) if smoothness else {})
+
+
+def summarise(records: Iterable[dict], by: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, float]]:
+    """Mean of every score over the records that agree in ``by``."""
+    groups: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        scores = groups[tuple(str(record[key]) for key in by)]
+        for key, value in record.items():
+            if isinstance(value, float):
+                scores[key].append(value)
+    return {group: {key: float(np.mean(v)) for key, v in scores.items()} for group, scores in groups.items()}
+
+
+def summary(records: list[dict], shipped: str) -> dict[str, float]:
+    """The promised rows: means over all held-out cases; for anatomy the worst frame of the worst case."""
+    own = [r for r in records if r["variant"] == shipped]
+    means = {key: float(np.mean([r[key] for r in own if key in r])) for key in SUMMARY}
+    return means | {"anatomy_gradient_correlation": min(r["anatomy_gradient_correlation"] for r in own)}
+
+
+def run(model: str, cases: int, device: str, json_path: Path | None) -> None:
+    """The command line's entry: scores, prints tables, writes JSON."""
+    world = load_model(model)
+    records = evaluate(world, cases, device)
+    shipped = variants(world)[0].name
+    flat = summary(records, shipped)
+    print(f"\nModel {world.name} ({world.sha256[:12]}), {cases} cases per anatomy and split, simulated, held out")
+    _table("All held-out cases", summarise(records, ("variant",)))
+    own = [r for r in records if r["variant"] == shipped]
+    _table("Shipped model by split and anatomy", summarise(own, ("split", "anatomy")))
+    print("\nSummary")
+    for key, value in flat.items():
+        print(f"  {key:34s} {value:.4f}")
+    if json_path:
+        json_path.write_text(json.dumps({"summary": flat, "cases": records}, indent=1) + "\n")
+
+
+_COLUMNS = {
+    "enhancing_mae_ratio": "MAE ratio",
+    "lesion_spearman": "Spearman",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "cssim": "cSSIM",
+    "cssim_truth": "(truth)",
+    "rmse_ratio": "rMSE",
+    "anatomy_gradient_correlation": "anatomy",
+    "lesion_second_difference_ratio": "2nd diff.",
+}
+
+
+def _table(title: str, groups: dict[tuple[str, ...], dict[str, float]]) -> None:
+    print(f"\n{title}\n{'':42s}" + "".join(f"{name:>11s}" for name in _COLUMNS.values()))
+    for group, scores in groups.items():
+        cells = (f"{scores[key]:11.3f}" if key in scores else f"{'-':>11s}" for key in _COLUMNS)
+        print(f"{' / '.join(group):42s}" + "".join(cells))

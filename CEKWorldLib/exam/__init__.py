@@ -1,0 +1,1 @@
+"""The exam: a pre-contrast volume, how it was acquired, and the checks it must pass."""

@@ -1,0 +1,197 @@
+"""Finds the DICOM images in a folder and picks one MR series. Messages never quote patient data."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from CEKWorldLib.errors import CEKWorldError
+
+SUFFIXES = (".dcm", ".dicom", ".ima")
+MAX_FILES = 20_000  # a study holds hundreds to a few thousand; more means a whole archive was chosen
+_LISTED = 20  # series named in one message
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of one image file.
+
+    Attributes:
+        file: where it is.
+        data: everything but the pixels.
+        series: SeriesInstanceUID.
+        number: SeriesNumber as text.
+        modality: Modality, "unknown" where missing.
+        multiframe: whether the file holds several images.
+    """
+
+    file: Path
+    data: Dataset
+    series: str
+    number: str
+    modality: str
+    multiframe: bool
+
+    @classmethod
+    def of(cls, file: Path, data: Dataset) -> Header:
+        frames = str(data.get("NumberOfFrames") or 1)
+        return cls(
+            file=file,
+            data=data,
+            series=str(data.get("SeriesInstanceUID") or ""),
+            number=str(data.get("SeriesNumber") or ""),
+            modality=str(data.get("Modality") or "unknown"),
+            multiframe="PerFrameFunctionalGroupsSequence" in data or frames != "1",
+        )
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file carries DICOM's mark, or at least its suffix.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM" or path.suffix.lower() in SUFFIXES
+
+
+def parse(file: Path, pixels: bool) -> Dataset:
+    """Reads a file; one without the 128-byte preamble is given a try when its suffix says DICOM."""
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=not pixels)
+    except InvalidDicomError:
+        if file.suffix.lower() not in SUFFIXES:
+            raise
+        return pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
+
+
+def find_series(path: Path, series: str | int | None = None) -> tuple[list[Header], list[Path]]:
+    """Finds the files of one MR series.
+
+    Args:
+        path: a folder (searched with its subfolders), or one file: then its series is taken from the same folder.
+        series: SeriesNumber or the beginning of the SeriesInstanceUID, where the folder holds several.
+
+    Returns:
+        The headers of the series, and the DICOM files that were left out because they could not be parsed.
+
+    Raises:
+        CEKWorldError: no images, not MR, several series and none chosen, a damaged or locked file alone.
+    """
+    if path.is_file():
+        return _series_of_file(path)
+    files = _files(path)
+    headers, damaged = _headers(files)
+    if not headers and damaged:
+        raise CEKWorldError(f"{damaged[0].name} is damaged or truncated and cannot be read as DICOM; export it again.")
+    if not headers:
+        raise CEKWorldError(
+            f"{_folder(path)} holds no DICOM images, only files like {files[0].name}; choose an MR series."
+        )
+    return _choose(headers, path, series), damaged
+
+
+def _series_of_file(path: Path) -> tuple[list[Header], list[Path]]:
+    own, damaged = _headers([path])
+    if damaged:
+        raise CEKWorldError(f"{path.name} is damaged or truncated and cannot be read as DICOM; export it again.")
+    if not own:
+        raise CEKWorldError(f"{path.name} is not a DICOM image; choose a folder with one MR series.")
+    _refuse_other_modality(own, path.name)
+    if own[0].multiframe or not own[0].series:
+        return own, []
+    beside = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)
+    others, damaged = _headers(beside[:MAX_FILES])
+    # The named file first: of several copies of one image, it is the one to read.
+    return own + [header for header in others if header.series == own[0].series and not header.multiframe], damaged
+
+
+def _files(path: Path) -> list[Path]:
+    found: list[Path] = []
+    for folder, subfolders, names in os.walk(path, onerror=_refuse_folder):
+        subfolders.sort()
+        # Only regular files: opening a pipe would wait for ever.
+        found += [file for file in (Path(folder, name) for name in sorted(names)) if file.is_file()]
+        if len(found) > MAX_FILES:
+            raise CEKWorldError(f"{_folder(path)} holds more than {MAX_FILES} files; choose the folder of one study.")
+    if not found:
+        raise CEKWorldError(f"{_folder(path)} is empty; choose the folder that holds the DICOM files.")
+    return found
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise CEKWorldError(f"{_folder(Path(error.filename))} cannot be opened; check its permissions.") from error
+
+
+def _folder(path: Path) -> str:
+    return f"The folder {path.resolve().name}"
+
+
+def _headers(files: Sequence[Path]) -> tuple[list[Header], list[Path]]:
+    """Image headers among the files, and the DICOM files that could not be parsed. Other files are passed over."""
+    headers: list[Header] = []
+    damaged: list[Path] = []
+    for file in files:
+        try:
+            data = parse(file, pixels=False)
+            if "Rows" in data and "Columns" in data:
+                headers.append(Header.of(file, data))
+        except PermissionError as error:
+            raise CEKWorldError(f"{file.name} cannot be opened; check its permissions.") from error
+        except InvalidDicomError:
+            continue
+        except Exception:  # damaged files raise almost anything from the parser: it is documented for no kind
+            damaged.append(file)
+    return headers, damaged
+
+
+def _choose(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:
+    name = _folder(path) if len(headers) > 1 else headers[0].file.name
+    groups: dict[str, list[Header]] = {}
+    for header in headers:
+        groups.setdefault(header.series, []).append(header)
+    if series is None:
+        matching = {uid: group for uid, group in groups.items() if group[0].modality == "MR"}
+        if not matching:
+            _refuse_other_modality(headers, name)
+    else:
+        wanted = str(series).strip()
+        matching = {uid: group for uid, group in groups.items() if group[0].number == wanted}
+        if not matching and wanted:
+            matching = {uid: group for uid, group in groups.items() if uid.startswith(wanted)}
+        if not matching:
+            raise CEKWorldError(f"{name} has no series {wanted}; it holds {_listing(groups)}.")
+    if len(matching) > 1:
+        raise CEKWorldError(
+            f"{name} holds several series; choose one by its SeriesNumber or the beginning of its SeriesInstanceUID: "
+            f"{_listing(matching)}."
+        )
+    (chosen,) = matching.values()
+    _refuse_other_modality(chosen, name)
+    return chosen
+
+
+def _refuse_other_modality(headers: Sequence[Header], name: str) -> None:
+    if all(header.modality != "MR" for header in headers):
+        found = ", ".join(sorted({header.modality for header in headers}))
+        raise CEKWorldError(f"{name} holds images of modality {found}, not MR; CEKWorld needs an MR series.")
+
+
+def _listing(groups: dict[str, list[Header]]) -> str:
+    numbers = Counter(group[0].number for group in groups.values())
+    lines = []
+    for uid, group in groups.items():
+        number, data = group[0].number, group[0].data
+        # The UID is shown only where the number does not tell.
+        label = f"series {number}" if number and numbers[number] == 1 else f"series {number or '?'} ({uid})"
+        files = f"{len(group)} file{'s' if len(group) > 1 else ''}"
+        lines.append((number.zfill(9), f"{label}: {group[0].modality}, {files} of {data.Columns} x {data.Rows}"))
+    shown = [line for _, line in sorted(lines)]
+    return "; ".join(shown[:_LISTED]) + (f"; and {len(shown) - _LISTED} more" if len(shown) > _LISTED else "")

@@ -1,0 +1,174 @@
+"""The images in DICOM files, each with its place in the patient.
+
+A plane is one 2-D image: a whole classic MR file, or one frame of an Enhanced MR file (PS3.3 C.7.6.2 and C.7.6.16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.checks import check_size
+from CEKWorldLib.exam.dicom_files import Header, parse
+from CEKWorldLib.exam.dicom_protocol import group_of
+
+# Third and later values of ImageType and FrameType that are no magnitude image, with the word for the message.
+_NOT_MAGNITUDE = {
+    "P": "phase", "PHASE": "phase", "PHASE MAP": "phase", "R": "real-part", "REAL": "real-part", "I": "imaginary-part",
+    "IMAGINARY": "imaginary-part", "ADC": "ADC", "SUBTRACTION": "subtraction", "MIP": "projection",
+    "PROJECTION IMAGE": "projection",
+}  # fmt: skip
+# What may tell the phases (or echoes, or inversion times) of one series apart, most telling first.
+PHASE_TAGS = (
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "FrameType", "ImageType", "EchoTime",
+    "EffectiveEchoTime", "FlipAngle", "InversionTime", "DiffusionBValue", "AcquisitionNumber", "AcquisitionTime",
+    "AcquisitionDateTime",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One image.
+
+    Attributes:
+        file: the file it is in.
+        frame: its index there.
+        shape: (rows, columns).
+        position: LPS mm of the first pixel.
+        orientation: LPS unit vectors along a row (first three) and down a column.
+        spacing: mm between rows and between columns.
+        slope: stored value times slope plus intercept is the signal.
+        intercept: see slope.
+        thickness: slice distance of the header, 1 mm where it is silent.
+        identity: equal for copies of the same image.
+        phase: the values of ``PHASE_TAGS`` it has.
+    """
+
+    file: Path
+    frame: int
+    shape: tuple[int, int]
+    position: np.ndarray
+    orientation: np.ndarray
+    spacing: tuple[float, float]
+    slope: float
+    intercept: float
+    thickness: float
+    identity: tuple[str, ...]
+    phase: dict[str, str]
+
+
+def planes_of(header: Header) -> list[Plane]:
+    """The images of one file.
+
+    Raises:
+        CEKWorldError: colour, phase or derived images, frames or slices without a place, damaged values.
+    """
+    file, data = header.file, header.data
+    try:
+        frames: Sequence[Dataset | None] = data.get("PerFrameFunctionalGroupsSequence") or [None]
+        count = int(data.get("NumberOfFrames") or 1)
+        check_size((count, data.Rows, data.Columns), file.name)
+        if data.get("SamplesPerPixel", 1) != 1 or data.get("PhotometricInterpretation") != "MONOCHROME2":
+            raise CEKWorldError(f"{file.name} is a colour or inverted picture, not an MR image; choose the MR series.")
+        if len(frames) != count:
+            raise CEKWorldError(
+                f"{file.name} holds {count} frames without saying where each lies in the patient; export it as a "
+                "classic MR series with one file per slice."
+            )
+        return [_plane(header, index, frame) for index, frame in enumerate(frames)]
+    except CEKWorldError:
+        raise
+    except Exception as error:  # header values are converted on access, and damaged ones raise many kinds
+        raise CEKWorldError(f"{file.name} has a damaged DICOM header; export it again.") from error
+
+
+def decode(planes: Sequence[Plane]) -> np.ndarray:
+    """The signal of planes of one shape, float32 (planes, rows, columns), rescaled as each header says.
+
+    Raises:
+        CEKWorldError: pixels damaged, truncated, of the wrong size or compressed beyond the installed decoders.
+    """
+    voxels = np.empty((len(planes), *planes[0].shape), np.float32)
+    file, frames = None, np.empty(0)
+    for index, plane in enumerate(planes):
+        if plane.file != file:
+            file, frames = plane.file, _pixels(plane.file)
+        stored = frames[plane.frame] if frames.ndim == 3 else frames
+        if stored.shape != plane.shape:
+            raise CEKWorldError(f"{plane.file.name} has pixel data of the wrong size; export it again.")
+        voxels[index] = stored * plane.slope + plane.intercept
+    return voxels
+
+
+def _plane(header: Header, index: int, frame: Dataset | None) -> Plane:
+    data, file = header.data, header.file
+    measures = group_of(data, frame, "PixelMeasuresSequence")
+    transform = group_of(data, frame, "PixelValueTransformationSequence")
+    kinds = group_of(data, frame, "MRImageFrameTypeSequence").get("FrameType") or data.get("ImageType") or ()
+    unfit = next((_NOT_MAGNITUDE[kind] for kind in list(kinds)[2:] if kind in _NOT_MAGNITUDE), None)
+    if unfit:
+        raise CEKWorldError(f"{file.name} is a {unfit} image; CEKWorld needs MR magnitude images.")
+    spacing = _vector(measures, "PixelSpacing", 2, file)
+    thickness = next(
+        (float(source[tag].value) for source in (measures, data) for tag in ("SpacingBetweenSlices", "SliceThickness")
+         if source.get(tag)), 1.0,
+    )  # fmt: skip
+    position = _vector(group_of(data, frame, "PlanePositionSequence"), "ImagePositionPatient", 3, file)
+    return Plane(
+        file=file,
+        frame=index,
+        shape=(int(data.Rows), int(data.Columns)),
+        position=position,
+        orientation=_vector(group_of(data, frame, "PlaneOrientationSequence"), "ImageOrientationPatient", 6, file),
+        spacing=(float(spacing[0]), float(spacing[1])),
+        slope=float(transform.get("RescaleSlope") or 1.0),
+        intercept=float(transform.get("RescaleIntercept") or 0.0),
+        thickness=abs(thickness),
+        identity=(str(data.get("SOPInstanceUID") or file), str(data.get("InstanceNumber")), str(index), str(position)),
+        phase=_phase(data, frame),
+    )
+
+
+def _phase(data: Dataset, frame: Dataset | None) -> dict[str, str]:
+    groups = ("FrameContentSequence", "MREchoSequence", "MRImageFrameTypeSequence", "CardiacSynchronizationSequence")
+    sources = [*(group_of(data, frame, name) for name in groups), data]
+    found = {tag: next((source[tag].value for source in sources if tag in source), None) for tag in PHASE_TAGS}
+    return {tag: str(value) for tag, value in found.items() if value not in (None, "")}
+
+
+def _vector(source: Dataset, tag: str, count: int, file: Path) -> np.ndarray:
+    value = source.get(tag)
+    if not value or len(value) != count:
+        raise CEKWorldError(f"{file.name} does not say where it lies in the patient (no {tag}); export it again.")
+    vector = np.array([float(number) for number in value])
+    if not np.isfinite(vector).all():
+        raise CEKWorldError(f"{file.name} has an invalid {tag}; export it again.")
+    return vector
+
+
+def _pixels(file: Path) -> np.ndarray:
+    compression = None
+    try:
+        data = parse(file, pixels=True)
+        meta = getattr(data, "file_meta", None) or FileMetaDataset()
+        if "TransferSyntaxUID" not in meta:
+            # Without a meta header the encoding is what the parser found it to be.
+            implicit, little = data.original_encoding
+            explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+            meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+            data.file_meta = meta
+        elif meta.TransferSyntaxUID.is_compressed:
+            compression = meta.TransferSyntaxUID.name
+        return data.pixel_array
+    except Exception as error:  # decoders raise a dozen kinds; each means these pixels cannot be had
+        if compression:
+            reason = f"is compressed as {compression}, damaged or not decodable here; export it uncompressed"
+        else:
+            reason = "has damaged or truncated pixel data; export it again"
+        raise CEKWorldError(f"{file.name} {reason}.") from error

@@ -1,0 +1,31 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from CEKWorldLib.errors import CEKWorldError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside ``path`` to write to, and renames it to ``path`` at the end.
+
+    Whatever ends the block early, an error or Ctrl-C, removes the temporary file and leaves ``path`` as it was.
+    The temporary name keeps the suffix, by which many writers choose their format.
+
+    Raises:
+        CEKWorldError: the file cannot be written (disk full, no permission, no such folder).
+    """
+    temporary = path.with_name(f".{os.getpid()}.partial.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CEKWorldError(f"Cannot write {path}: {reason}. Free some space or choose another folder.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

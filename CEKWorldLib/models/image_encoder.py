@@ -1,0 +1,88 @@
+"""The image encoder: what the pre-contrast slice says about where contrast will go, computed once per slice.
+
+The published ControlNet copies the U-Net and sees the noisy latent and the diffusion time, so it runs at every step.
+This encoder sees the pre-contrast stack alone. It has a decoding half of its own, so that the features it injects
+at each U-Net level know the organ around them, and its finest features feed the regression of the mean.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.upsampling import Upsample2D
+from torch import Tensor, nn
+
+from CEKWorldLib.models.autoencoder import DOWNSAMPLING, NEIGHBOURS, Block
+
+
+class ImageEncoder(nn.Module):
+    """A U-shaped encoder from the pre-contrast stack to a pyramid of features on the latent grid.
+
+    Args:
+        widths: channels at the latent grid and each halving of it, finest first.
+        blocks: residual blocks per level and direction.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256), blocks: int = 2) -> None:
+        super().__init__()
+        self.widths = widths
+        pixels = NEIGHBOURS * DOWNSAMPLING**2 + 2
+        self.unshuffle = nn.PixelUnshuffle(DOWNSAMPLING)
+        self.conv_in = nn.Conv2d(pixels, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(nn.Sequential(*(Block(w) for _ in range(blocks))) for w in widths)
+        self.sink = nn.ModuleList(Downsample2D(a, True, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.attention = Attention(
+            widths[-1], heads=4, dim_head=widths[-1] // 4, norm_num_groups=8, residual_connection=True, bias=True
+        )
+        self.rise = nn.ModuleList(
+            Upsample2D(b, use_conv=True, out_channels=a) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(Block(2 * w, w), *(Block(w) for _ in range(blocks - 1))) for w in widths[:-1]
+        )
+
+    def forward(self, stack: Tensor) -> list[Tensor]:
+        """Args: pre-contrast stack (N, 3, H, W). Returns: features per level, finest (N, w0, H/4, W/4) first."""
+        x = self.unshuffle(stack)
+        x = self.conv_in(torch.cat([x, _coordinates(x)], 1))
+        skips = []
+        for level, blocks in enumerate(self.down):
+            x = blocks(x)
+            skips.append(x)
+            if level < len(self.sink):
+                x = self.sink[level](x)
+        x = self.attention(x)
+        pyramid = [x]
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](torch.cat([self.rise[level](x), skips[level]], 1))
+            pyramid.insert(0, x)
+        return pyramid
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """Position in the field of view from -1 to 1: the liver is on the left of an axial image, wherever it is cut."""
+    rows = torch.linspace(-1, 1, x.shape[-2], device=x.device, dtype=x.dtype)
+    columns = torch.linspace(-1, 1, x.shape[-1], device=x.device, dtype=x.dtype)
+    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+    return grid.expand(x.shape[0], -1, -1, -1)
+
+
+class ZeroInjection(nn.Module):
+    """Zero-initialised 1x1 convolutions from pyramid features to every skip connection of the U-Net and its middle.
+
+    Args:
+        widths: channels of the pyramid, finest first.
+        targets: (pyramid level, channels) of each U-Net residual in diffusers' order; the last is the middle block.
+    """
+
+    def __init__(self, widths: tuple[int, ...], targets: list[tuple[int, int]]) -> None:
+        super().__init__()
+        self.levels = [level for level, _ in targets]
+        self.convolutions = nn.ModuleList(nn.Conv2d(widths[level], channels, 1) for level, channels in targets)
+        for convolution in self.convolutions:
+            nn.init.zeros_(convolution.weight)
+            nn.init.zeros_(convolution.bias)
+
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
+        return [conv(pyramid[level]) for level, conv in zip(self.levels, self.convolutions, strict=True)]

@@ -1,0 +1,206 @@
+"""The model as MRI CEKWorld publishes it (arXiv 2602.19285): Stable Diffusion 1.5, ControlNet, time as CLIP text.
+
+It stands beside the compact model for comparison. It denoises the latent of the whole post-contrast image from pure
+noise, its ControlNet runs at every step, and nothing holds its anatomy to the source. One thing differs from the
+published code on purpose: one intensity scale for all times (the published one scales each phase by itself, which
+moves curve classes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.condition import Condition
+from CEKWorldLib.models.time_encoder import clock_text
+
+_BRIGHTEST = 3.0  # in units of the intensity scale; a vessel at first pass comes near it
+_LATENT_SCALE = 0.18215
+
+
+@dataclass(frozen=True)
+class PaperSizes:
+    """Widths of the networks; the defaults are those of Stable Diffusion 1.5."""
+
+    unet: tuple[int, ...] = (320, 640, 1280, 1280)
+    unet_layers: int = 2
+    autoencoder: tuple[int, ...] = (128, 256, 512, 512)
+    text: int = 768
+    text_layers: int = 12
+    heads: int = 8
+    groups: int = 32
+
+
+@dataclass(frozen=True)
+class PaperFeatures:
+    """The slices as the ControlNet's hint; everything else this model computes at every step."""
+
+    hint: Tensor
+
+    def __len__(self) -> int:
+        return len(self.hint)
+
+    @property
+    def nbytes(self) -> int:
+        return self.hint.nbytes
+
+    def select(self, indices: Sequence[int] | slice) -> PaperFeatures:
+        return PaperFeatures(self.hint[indices])
+
+    @staticmethod
+    def concatenate(parts: Sequence[PaperFeatures]) -> PaperFeatures:
+        return PaperFeatures(torch.cat([p.hint for p in parts]))
+
+
+class PaperWorldModel(nn.Module):
+    """MRI CEKWorld's networks behind the interface of ``WorldModel``.
+
+    Args:
+        sizes: widths; tests build it narrow.
+        guidance: classifier-free guidance scale (9 in the paper); both branches run as one batch.
+    """
+
+    name = "paper"
+    sha256 = ""
+    time_range_s = (0.0, 600.0)
+
+    def __init__(self, sizes: PaperSizes | None = None, guidance: float = 9.0) -> None:
+        super().__init__()
+        sizes = sizes or PaperSizes()
+        self.guidance = guidance
+        self.tokenizer: CLIPTokenizer | None = None
+        depth = len(sizes.unet)
+        self.autoencoder = AutoencoderKL(
+            block_out_channels=sizes.autoencoder,
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=sizes.unet_layers,
+            latent_channels=4,
+            norm_num_groups=sizes.groups,
+        )
+        self.text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                hidden_size=sizes.text,
+                intermediate_size=4 * sizes.text,
+                num_hidden_layers=sizes.text_layers,
+                num_attention_heads=12 if sizes.text % 12 == 0 else 4,
+            )
+        )
+        self.unet = UNet2DConditionModel(
+            sample_size=32,
+            block_out_channels=sizes.unet,
+            layers_per_block=sizes.unet_layers,
+            down_block_types=("CrossAttnDownBlock2D",) * (depth - 1) + ("DownBlock2D",),
+            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * (depth - 1),
+            cross_attention_dim=sizes.text,
+            attention_head_dim=sizes.heads,
+            norm_num_groups=sizes.groups,
+        )
+        self.controlnet = ControlNetModel.from_unet(self.unet, load_weights_from_unet=True)
+        self.scheduler = DDIMScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
+        )
+
+    @classmethod
+    def from_stable_diffusion(cls, folder: Path) -> PaperWorldModel:
+        """Starts from Stable Diffusion 1.5 in a local folder of diffusers' layout (safetensors).
+
+        Raises:
+            CEKWorldError: a part is missing there.
+        """
+        parts = ("unet", "vae", "text_encoder", "tokenizer")
+        missing = [part for part in parts if not (folder / part).is_dir()]
+        if missing:
+            raise CEKWorldError(
+                f"{folder} lacks {', '.join(missing)}. Give a Stable Diffusion 1.5 folder in diffusers' layout."
+            )
+        local = {"local_files_only": True, "use_safetensors": True}
+        with torch.device("meta"):
+            model = cls()
+        model.unet = UNet2DConditionModel.from_pretrained(folder / "unet", **local)
+        model.autoencoder = AutoencoderKL.from_pretrained(folder / "vae", **local)
+        model.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", **local)
+        model.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        model.controlnet = ControlNetModel.from_unet(model.unet)
+        return model
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        return 4, height // 8, width // 8
+
+    def encode(self, stack: Tensor, condition: Condition) -> PaperFeatures:
+        """The middle slice of each stack (N, 3, H, W), three times over, as the published code does.
+
+        Acquisition, injection and anatomy are not inputs of the published model.
+        """
+        return PaperFeatures(stack[:, 1:2].expand(-1, 3, -1, -1))
+
+    def sample(self, features: PaperFeatures, times_s: Tensor, noise: Tensor, steps: int | None = 50) -> Tensor:
+        """DDIM from noise (N, 4, h, w), shared by all times: latents (N, T, 4, h, w) of post-contrast images."""
+        count, times = len(features), len(times_s)
+        text = self.time_text(times_s).repeat(count, 1, 1)
+        text = torch.cat([self.time_text(None).expand_as(text), text])
+        hint = features.hint.repeat_interleave(times, 0).repeat(2, 1, 1, 1)
+        x = noise.repeat_interleave(times, 0)
+        self.scheduler.set_timesteps(50 if steps is None else max(steps, 1))
+        for step in self.scheduler.timesteps:
+            without, with_text = self.predict_noise(x.repeat(2, 1, 1, 1), step, text, hint).chunk(2)
+            x = self.scheduler.step(without + self.guidance * (with_text - without), step, x).prev_sample
+        return x.unflatten(0, (count, times))
+
+    def decode(self, latents: Tensor, features: PaperFeatures) -> Tensor:
+        """Enhancement (N, T, H, W): the decoded post-contrast image less the pre-contrast slice."""
+        image = self.autoencoder.decode(latents.flatten(0, 1) / _LATENT_SCALE).sample.mean(1)
+        post = (image + 1.0) * (_BRIGHTEST / 2.0)
+        return post.unflatten(0, latents.shape[:2]) - features.hint[:, :1]
+
+    def diffusion_loss(
+        self, hint: Tensor, post: Tensor, times_s: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The published training loss: squared error of the predicted noise.
+
+        Args:
+            hint: pre-contrast (M, 3, H, W) and post: post-contrast (M, 1, H, W), in units of the intensity scale.
+            times_s: seconds, (M,).
+        """
+        image = (post * (2.0 / _BRIGHTEST) - 1.0).clamp(-1.0, 1.0).expand(-1, 3, -1, -1)
+        with torch.no_grad():
+            latent = self.autoencoder.encode(image).latent_dist.mean * _LATENT_SCALE
+        noise = torch.randn(latent.shape, generator=generator).to(latent)
+        steps = torch.randint(self.scheduler.config.num_train_timesteps, (len(hint),), generator=generator)
+        noisy = self.scheduler.add_noise(latent, noise, steps.to(latent.device))
+        predicted = self.predict_noise(noisy, steps.to(latent.device), self.time_text(times_s), hint)
+        return functional.mse_loss(predicted, noise)
+
+    def predict_noise(self, x: Tensor, step: Tensor, text: Tensor, hint: Tensor) -> Tensor:
+        scaled = hint * (2.0 / _BRIGHTEST) - 1.0
+        down, middle = self.controlnet(x, step, text, controlnet_cond=scaled, return_dict=False)
+        return self.unet(
+            x,
+            step,
+            text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0]
+
+    def time_text(self, times_s: Tensor | None) -> Tensor:
+        """CLIP's last hidden states (M, 77, width) of the times as text; None gives the empty prompt."""
+        texts = [""] if times_s is None else [clock_text(t) for t in times_s.tolist()]
+        device = next(self.parameters()).device
+        return self.text_encoder(self._tokens(texts).to(device)).last_hidden_state
+
+    def _tokens(self, texts: list[str]) -> Tensor:
+        """CLIP's tokens, or one token per character where no vocabulary was loaded."""
+        length, begin, end = 77, 49406, 49407
+        if self.tokenizer is not None:
+            return self.tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt").input_ids
+        rows = [[begin, *(ord(c) for c in text)] for text in texts]
+        return torch.tensor([row + [end] * (length - len(row)) for row in rows])

@@ -1,0 +1,67 @@
+"""How much is computed at once, and how that shrinks when memory runs out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from CEKWorldLib.errors import CEKWorldError
+
+# Slices per batch. On a CPU the times of one slice already fill the cores; on a GPU eight slices of 16 times are 128
+# images of 256x256, about 2 GB of decoder activations.
+_SLICES = {"cpu": 1, "cuda": 8}
+
+
+@dataclass
+class BatchSize:
+    """The largest batch that is tried next.
+
+    Attributes:
+        slices: slices together.
+        times: time points together; None for all of them.
+    """
+
+    slices: int = 1
+    times: int | None = None
+
+    @classmethod
+    def of(cls, device: torch.device) -> BatchSize:
+        return cls(_SLICES.get(device.type, 1))
+
+    def shrink(self, slices: int, times: int) -> bool:
+        """Halves the slices, then the times, of a batch that did not fit; False where nothing is left to halve."""
+        if slices > 1:
+            self.slices = slices // 2
+        elif min(times, self.times or times) > 1:
+            self.times = min(times, self.times or times) // 2
+        else:
+            return False
+        return True
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out; PyTorch's CPU allocator and some drivers raise RuntimeError."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a CUDA GPU where there is one, else the CPU; any other name is PyTorch's.
+
+    Raises:
+        CEKWorldError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise CEKWorldError(f"There is no device '{name}'; choose auto, cpu or cuda.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise CEKWorldError("PyTorch finds no CUDA GPU on this machine; choose the device auto or cpu.")
+    return device

@@ -1,0 +1,120 @@
+"""A bank of simulated slabs on disk, so that a slow simulator does not starve the training loop.
+
+Each slab is a few neighbouring slices of one simulated patient with its noiseless enhancement at sixteen times,
+float16 in units of the intensity scale. Slabs are made in parallel processes; training may start on those done.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from CEKWorldLib.exam.intensity import intensity_scale
+from CEKWorldLib.exam.protocol import ANATOMIES
+from CEKWorldLib.models.condition import CONDITION_SIZE, Condition, condition_vector
+from CEKWorldLib.simulation.case import Case, simulate
+from CEKWorldLib.simulation.labels import is_lesion
+
+SLICES = 4
+TIMES = 16
+SIZE = 256
+VIEWS = {"breast": ("axial", "axial", "sagittal"), "abdomen": ("axial", "axial", "axial", "coronal"),
+         "brain": ("axial", "axial", "sagittal", "coronal")}  # fmt: skip
+_MIRRORED_PLANES = ("axial", "coronal")  # their columns run right to left, so a mirror image is another patient
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Memory-mapped arrays over slabs; see ``layout`` for shapes."""
+
+    folder: Path
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def open(cls, folder: Path, writable: bool = False) -> Bank:
+        mode = "r+" if writable else "r"
+        return cls(folder, {path.stem: open_memmap(path, mode=mode) for path in sorted(folder.glob("*.npy"))})
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def ready(self) -> np.ndarray:
+        """Indices of finished slabs."""
+        return np.flatnonzero(self["done"])
+
+
+def layout(slabs: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of each array of a bank."""
+    return {
+        "pre": ((slabs, SLICES, SIZE, SIZE), "float16"),
+        "enhancement": ((slabs, SLICES, TIMES, SIZE, SIZE), "float16"),
+        "lesion": ((slabs, SLICES, SIZE, SIZE), "bool"),
+        "times_s": ((slabs, TIMES), "float32"),
+        "arrival_s": ((slabs,), "float32"),
+        "condition": ((slabs, CONDITION_SIZE), "float32"),
+        "mirror": ((slabs,), "bool"),
+        "done": ((slabs,), "bool"),
+    }
+
+
+def build(folder: Path, slabs: int, seed: int = 0, workers: int = 2) -> Bank:
+    """Makes the bank, or goes on with one that was interrupted.
+
+    Args:
+        folder: where the arrays lie; about 9 MB a slab.
+        slabs: number of simulated patients; anatomies take turns.
+        seed: first simulator seed.
+        workers: processes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {"slabs": slabs, "seed": seed}
+    note = folder / "bank.json"
+    if not note.exists() or json.loads(note.read_text()) != description:
+        for name, (shape, dtype) in layout(slabs).items():
+            open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape).flush()
+        note.write_text(json.dumps(description))
+    missing = np.flatnonzero(~np.array(Bank.open(folder)["done"]))
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        jobs = [pool.submit(_make_slab, folder, int(index), seed + int(index)) for index in missing]
+        for job in tqdm(as_completed(jobs), total=len(jobs), desc="simulating", unit="slab", disable=not jobs):
+            job.result()
+    return Bank.open(folder)
+
+
+def _make_slab(folder: Path, index: int, seed: int) -> None:
+    rng = np.random.default_rng([seed, 77])
+    anatomy = ANATOMIES[index % len(ANATOMIES)]
+    views = VIEWS[anatomy]
+    view = views[rng.integers(len(views))]
+    case = simulate(
+        anatomy, seed, "train", shape=(SLICES, SIZE, SIZE), view=view, centre_on_lesion=bool(rng.random() < 0.7)
+    )
+    bank = Bank.open(folder, writable=True)
+    scale = intensity_scale(case.pre.voxels)
+    times = training_times(rng, case.injection.arrival_s)
+    bank["pre"][index] = case.pre.voxels / scale
+    for position, time in enumerate(times):
+        bank["enhancement"][index, :, position] = np.clip(case.enhancement(float(time)) / scale, -4.0, 12.0)
+    bank["lesion"][index] = is_lesion(case.labels)
+    bank["times_s"][index] = times
+    bank["arrival_s"][index] = case.injection.arrival_s
+    bank["condition"][index] = _condition(case)
+    bank["mirror"][index] = anatomy != "abdomen" and view in _MIRRORED_PLANES
+    bank["done"][index] = True
+
+
+def _condition(case: Case) -> np.ndarray:
+    return condition_vector(Condition(case.acquisition, case.injection, case.anatomy)).numpy()
+
+
+def training_times(rng: np.random.Generator, arrival_s: float) -> np.ndarray:
+    """Sixteen times, stratified: half in the first minute after arrival, where curves bend most, half up to 600 s."""
+    share = (np.arange(TIMES) + rng.uniform(size=TIMES)) / TIMES
+    since = np.where(share < 0.5, 60.0 * (share / 0.5) ** 1.3, 60.0 * 10.0 ** ((share - 0.5) / 0.5))
+    return np.minimum(arrival_s + since - 1.0, 600.0).astype(np.float32)

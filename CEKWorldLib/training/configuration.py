@@ -1,0 +1,77 @@
+"""The training configuration file: model sizes, the bank, and the stages in order."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.configuration import Configuration
+from CEKWorldLib.training.loop import Schedule
+from CEKWorldLib.training.stages import AutoencoderStage, FlowStage, RegressionStage, Stage
+
+SHIPPED = Path(__file__).parent / "configurations"
+STAGES: dict[str, type[Stage]] = {
+    "autoencoder": AutoencoderStage,
+    "regression": RegressionStage,
+    "flow": FlowStage,
+}
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage as the file names it."""
+
+    name: str
+    kind: str
+    schedule: Schedule
+
+    def make(self) -> Stage:
+        return STAGES[self.kind]()
+
+
+@dataclass(frozen=True)
+class TrainingConfiguration:
+    """A whole training run.
+
+    Attributes:
+        model: the network.
+        slabs, bank_seed: size and first seed of the bank of simulated slabs.
+        stages: in order.
+    """
+
+    model: Configuration
+    slabs: int
+    bank_seed: int
+    stages: tuple[StagePlan, ...]
+
+
+def read_configuration(name_or_file: str | Path) -> TrainingConfiguration:
+    """Reads a shipped configuration by name or a TOML file.
+
+    Raises:
+        CEKWorldError: the file is missing or has an entry that means nothing, naming both.
+    """
+    path = SHIPPED / f"{name_or_file}.toml"
+    path = path if path.is_file() else Path(name_or_file)
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
+        raise CEKWorldError(f"Cannot read the training configuration {path}: {error}. Shipped ones: {known}.") from error
+    try:
+        stages = tuple(_stage(dict(entry)) for entry in values["stages"])
+        bank = values["bank"]
+        model = Configuration.from_dict(values["model"])
+        return TrainingConfiguration(model, int(bank["slabs"]), int(bank["seed"]), stages)
+    except (KeyError, TypeError) as error:
+        raise CEKWorldError(f"{path} lacks or misspells an entry: {error}.") from error
+
+
+def _stage(entry: dict[str, Any]) -> StagePlan:
+    name, kind = entry.pop("name"), entry.pop("kind")
+    if kind not in STAGES:
+        raise CEKWorldError(f"Training stage '{name}' has the kind '{kind}'; known are {', '.join(STAGES)}.")
+    return StagePlan(name, kind, Schedule(**entry))

@@ -1,0 +1,62 @@
+"""A training run from configuration to model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from CEKWorldLib import __version__
+from CEKWorldLib.models.bundle import save_model
+from CEKWorldLib.models.world import WorldModel
+from CEKWorldLib.training.bank import Bank, build
+from CEKWorldLib.training.batches import draw_batch
+from CEKWorldLib.training.card import model_card, model_metadata
+from CEKWorldLib.training.configuration import TrainingConfiguration, read_configuration
+from CEKWorldLib.training.loop import Loop
+
+
+def train(
+    configuration: TrainingConfiguration, work: Path, output: Path, device: torch.device, seed: int, workers: int
+) -> str:
+    """Makes the bank, runs the stages in order, and writes the model folder; a second call goes on where it stopped.
+
+    Args:
+        work: checkpoints, log and bank.
+        output: the model folder to write.
+        seed: of weights and batches.
+        workers: simulator processes.
+
+    Returns:
+        sha256 of the weights.
+    """
+    bank = build(work / "bank", configuration.slabs, configuration.bank_seed, workers)
+    torch.manual_seed(seed)
+    model = WorldModel(configuration.model).to(device=device, memory_format=torch.channels_last)
+    for plan in configuration.stages:
+        Loop(model, plan.make(), plan.schedule, bank, work, plan.name, seed).run()
+        if plan.kind == "autoencoder":
+            standardise_latents(model, bank, seed)
+    metadata = model_metadata(configuration, seed, __version__)
+    return save_model(model, output, metadata, model_card(configuration, metadata))
+
+
+@torch.no_grad()
+def standardise_latents(model: WorldModel, bank: Bank, seed: int, batches: int = 24) -> None:
+    """Sets the autoencoder's latent scale so that training latents have unit standard deviation per channel."""
+    device = next(model.parameters()).device
+    squares = []
+    for step in range(batches):
+        batch = draw_batch(bank, 2, 4, 256, seed + 1, step, device)
+        anchor = model.autoencoder.anchor(batch.stack).repeated(4)
+        mean, _ = model.autoencoder.moments(batch.enhancement.flatten(0, 1)[:, None], anchor)
+        squares.append(mean.square().mean((0, 2, 3)).cpu().numpy())
+    rms = np.sqrt(np.mean(squares, axis=0))
+    model.autoencoder.latent_std.copy_(torch.from_numpy(rms))
+
+
+def run(configuration: str, work: Path, output: Path, device: str, seed: int, workers: int) -> None:
+    """The command line's entry; see ``train``."""
+    digest = train(read_configuration(configuration), work, output, torch.device(device), seed, workers)
+    print(f"Model written to {output} (weights sha256 {digest[:16]}...).")

@@ -1,0 +1,18 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of reference data: ``$CEKWORLD_SHARED_DATA``, else ``../shared/data`` beside the project."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("CEKWORLD_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("reference data not found; name its folder in CEKWORLD_SHARED_DATA")
+    return folder

@@ -1,0 +1,250 @@
+"""The command line: reads like a manual, does its work whole or not at all, and words its errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nrrd
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from tiny_model import tiny_model
+
+from CEKWorldLib.cli.main import INTERRUPTED, OK, TERMINATED, USER_ERROR, main
+from CEKWorldLib.cli.regions import automatic_regions
+from CEKWorldLib.cli.synthesize import FILES
+from CEKWorldLib.exam.volume import Volume
+from CEKWorldLib.export.seq_nrrd import read_sequence
+from CEKWorldLib.models.bundle import save_model
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ("synthesize", "simulate", "models", "train", "evaluate", "bench")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(tiny_model(), folder, {"description": "for tests"}, "A model for tests.")
+    return str(folder)
+
+
+def body_volume() -> sitk.Image:
+    """Three slices of something a reader takes for a body, 12-bit as scanners write it."""
+    k, j, i = np.mgrid[:3, :64, :64]
+    inside = ((i - 32) / 25) ** 2 + ((j - 32) / 22) ** 2 < 1
+    noise = np.random.default_rng(0).normal(0, 12, inside.shape)
+    image = sitk.GetImageFromArray(
+        np.abs(np.where(inside, 900 + 120 * np.sin(i / 5) + 40 * k, 0) + noise).astype(np.int16)
+    )
+    image.SetSpacing((3.0, 3.0, 4.0))
+    image.SetOrigin((-90.0, -80.0, 12.5))
+    return image
+
+
+@pytest.fixture
+def exam(tmp_path) -> Path:
+    path = tmp_path / "native.nrrd"
+    sitk.WriteImage(body_volume(), str(path))
+    return path
+
+
+def synthesize(exam: Path, output: Path, model: str, *more: str) -> int:
+    return main(["synthesize", str(exam), "--output", str(output), "--model", model, "--device", "cpu", *more])
+
+
+def left_behind(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.name.startswith("."))
+
+
+def test_help_needs_none_of_the_slow_libraries():
+    code = (
+        "import sys, CEKWorldLib.cli.main as m; m.build_parser().format_help(); "
+        "print(*sorted({'torch', 'numpy', 'SimpleITK', 'matplotlib', 'scipy', 'diffusers'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
+
+
+def test_the_manual_names_every_command_and_the_exit_codes(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"\n    {name}" in text for name in COMMANDS)
+    assert "SYNTHETIC" in text and "exit codes" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    examples = capsys.readouterr().out.split("examples:")[1]
+    assert f"cekworld {command}" in examples
+
+
+def test_synthesize_writes_every_file_in_the_scale_and_place_of_the_source(exam, tmp_path, model, capsys):
+    out = tmp_path / "out"
+    assert synthesize(exam, out, model, "--times", "0,30,90") == OK
+    assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
+    assert left_behind(tmp_path) == []
+
+    sequence, source = read_sequence(out / "phases.seq.nrrd"), body_volume()
+    assert sequence.times_s.tolist() == [0.0, 30.0, 90.0]
+    np.testing.assert_array_equal(sequence.frames[0], sitk.GetArrayFromImage(source))
+    assert sequence.volume.spacing == source.GetSpacing() and sequence.volume.origin == source.GetOrigin()
+    assert sequence.attributes["CEKWorld.Synthetic"] == "1"
+
+    facts = json.loads((out / "run.json").read_text())
+    assert facts["synthetic"] is True and facts["training"] == "trained on simulated data"
+    assert len(facts["model_sha256"]) == 64
+    assert exam.stem not in json.dumps(facts)
+
+    rows = [line for line in (out / "curves.csv").read_text().splitlines() if not line.startswith("#")]
+    assert [row.split(",")[0] for row in rows] == ["time_s", "0", "30", "90"]
+    assert float(rows[1].split(",")[2]) == pytest.approx(0.0, abs=1e-3)
+    table = capsys.readouterr().out
+    assert "strongest enhancement" in table and "whole body" in table and "SYNTHETIC" in table
+
+
+def test_the_same_seed_gives_the_same_series(exam, tmp_path, model):
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        assert synthesize(exam, tmp_path / name, model, "--times", "0,60", "--seed", seed) == OK
+    a, b, c = (nrrd.read(str(tmp_path / name / "phases.seq.nrrd"))[0] for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert np.any(a != c)
+
+
+def test_masks_give_their_own_curves(exam, tmp_path, model):
+    labels = np.zeros((3, 64, 64), np.uint8)
+    labels[1, 20:24, 20:24], labels[1, 40:44, 30:34] = 1, 2
+    mask = sitk.GetImageFromArray(labels)
+    mask.CopyInformation(body_volume())
+    sitk.WriteImage(mask, str(tmp_path / "tumour.nii.gz"))
+    assert synthesize(exam, tmp_path / "out", model, "--times", "0,60", "--roi", str(tmp_path / "tumour.nii.gz")) == OK
+    assert json.loads((tmp_path / "out/run.json").read_text())["regions"] == {"tumour 1": 16, "tumour 2": 16}
+
+
+def test_a_mask_on_another_grid_is_refused(exam, tmp_path, model, capsys):
+    mask = sitk.GetImageFromArray(np.ones((3, 64, 64), np.uint8))
+    sitk.WriteImage(mask, str(tmp_path / "shifted.nrrd"))
+    assert synthesize(exam, tmp_path / "out", model, "--roi", str(tmp_path / "shifted.nrrd")) == USER_ERROR
+    assert "shifted.nrrd lies on another grid" in capsys.readouterr().err
+
+
+def test_a_simulated_case_gets_its_truth(tmp_path, model, capsys):
+    case, out = tmp_path / "case", tmp_path / "out"
+    assert main(["simulate", "breast", "--seed", "7", "--slices", "3", "--size", "64", "--output", str(case)]) == OK
+    assert {"pre.nrrd", "labels.nrrd", "case.json", "case.png"} <= {p.name for p in case.iterdir()}
+    for given in (case, case / "pre.nrrd"):
+        assert synthesize(given, out, model, "--times", "0,60,120", "--overwrite") == OK
+        assert "truth_signal" in (out / "curves.csv").read_text()
+        assert json.loads((out / "run.json").read_text())["simulated_case"] == {
+            "anatomy": "breast", "split": "test", "seed": 7
+        }  # fmt: skip
+    assert "in brackets the simulated truth" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--times", "0:-5:3"], "cannot be read"),
+        (["--times", "0,99999"], "99999"),
+        (["--model", "no_such_model"], "no_such_model"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(exam, tmp_path, model, capsys, arguments, message):
+    assert synthesize(exam, tmp_path / "out", model, *arguments) == USER_ERROR
+    error = capsys.readouterr().err.strip()
+    assert message in error and len(error.splitlines()) == 1 and "Traceback" not in error
+    assert [p.name for p in tmp_path.iterdir()] == [exam.name]
+
+
+def test_a_missing_input_is_named(tmp_path, model, capsys):
+    assert synthesize(tmp_path / "none.nrrd", tmp_path / "out", model) == USER_ERROR
+    assert "none.nrrd" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_are_replaced_only_when_asked_and_only_results(exam, tmp_path, model, capsys):
+    out = tmp_path / "out"
+    assert synthesize(exam, out, model, "--times", "0,30") == OK
+    assert synthesize(exam, out, model, "--times", "0,60") == USER_ERROR
+    assert "--overwrite" in capsys.readouterr().err
+    assert synthesize(exam, out, model, "--times", "0,60", "--overwrite") == OK
+    assert read_sequence(out / "phases.seq.nrrd").times_s.tolist() == [0.0, 60.0]
+
+    (out / "thesis.docx").write_text("months of work")
+    assert synthesize(exam, out, model, "--overwrite") == USER_ERROR
+    assert "thesis.docx" in capsys.readouterr().err
+    assert (out / "thesis.docx").exists() and (out / "run.json").exists()
+    assert left_behind(tmp_path) == []
+
+
+def test_a_failing_export_keeps_the_earlier_results(exam, tmp_path, model, monkeypatch):
+    out = tmp_path / "out"
+    assert synthesize(exam, out, model, "--times", "0,30") == OK
+    before = (out / "run.json").read_text()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("CEKWorldLib.cli.contrast_series.write_curves", interrupted)
+    assert synthesize(exam, out, model, "--times", "0,60", "--overwrite") == INTERRUPTED
+    assert (out / "run.json").read_text() == before
+    assert left_behind(tmp_path) == []
+
+
+def test_ctrl_c_before_the_work_begins_leaves_nothing(exam, tmp_path, model):
+    command = [sys.executable, "-m", "CEKWorldLib", "synthesize", str(exam), "--output", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [*command, "--model", model], env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not left_behind(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in errors
+    assert [p.name for p in tmp_path.iterdir()] == [exam.name]
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
+def test_a_signal_during_synthesis_leaves_nothing(exam, tmp_path, model, stop, code, monkeypatch):
+    monkeypatch.setattr("CEKWorldLib.cli.contrast_series.tqdm.update", lambda *_: os.kill(os.getpid(), stop))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        outcome = synthesize(exam, tmp_path / "out", model, "--times", "0,30")
+    except SystemExit as end:
+        outcome = end.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert outcome == code
+    assert [p.name for p in tmp_path.iterdir()] == [exam.name]
+
+
+def test_the_hot_spot_is_the_brightest_3x3_in_one_slice():
+    voxels = np.full((3, 40, 40), 500.0, np.float32)
+    voxels[:, :4], voxels[:, -4:] = 0.0, 0.0
+    enhancement = np.zeros_like(voxels)
+    enhancement[1, 10, 10] = 900.0  # one hot voxel, noise or a vessel's edge
+    enhancement[2, 20:23, 30:33] = 300.0
+    spot = automatic_regions(Volume(voxels, spacing=(1.0, 1.0, 3.0)), enhancement)["strongest enhancement (3x3)"]
+    assert np.argwhere(spot).min(0).tolist() == [2, 20, 30] and np.argwhere(spot).max(0).tolist() == [2, 22, 32]
+
+
+def test_models_verify_names_a_damaged_file(tmp_path, model, capsys):
+    assert main(["models", "verify", model]) == OK
+    assert "whole" in capsys.readouterr().out
+    damaged = tmp_path / "damaged"
+    save_model(tiny_model(), damaged, {}, "card")
+    weights = damaged / "models" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    assert main(["models", "verify", str(damaged)]) == USER_ERROR
+    assert "model.safetensors" in capsys.readouterr().err
