@@ -12,4 +12,4 @@ class CEKWorldError(Exception):
 
 
 class Cancelled(CEKWorldError):
-    """The user asked to stop; nothing partial was kept."""
+    """The user asked to stop. Files are as they were before; slices a session had finished stay readable."""

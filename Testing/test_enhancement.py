@@ -41,7 +41,9 @@ def exact(maps: dict[str, np.ndarray], aif: str, duration_s: float, times: np.nd
     arterial, late = (exponential_convolution(c, kep / 60, grid) for c in (ca, portal_plasma(grid, ca)))
     capillary = exponential_convolution(ca, np.array([1 / CAPILLARY_TRANSIT_S]), grid) / CAPILLARY_TRANSIT_S
     vessel = np.clip((vp - TISSUE_VP) / (VESSEL_VP - TISSUE_VP), 0, 1)
-    curves = vp * (vessel * ca[:, None] + (1 - vessel) * capillary) + ktrans / 60 * ((1 - portal) * arterial + portal * late)
+    curves = vp * (vessel * ca[:, None] + (1 - vessel) * capillary) + ktrans / 60 * (
+        (1 - portal) * arterial + portal * late
+    )
     return np.stack([np.interp(times - d, grid, c, left=0) for d, c in zip(delay, curves.T, strict=True)], axis=1)
 
 

@@ -36,6 +36,6 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hands over to the evaluation room."""
-    from CEKWorldLib.evaluation import bench
+    from CEKWorldLib.evaluation.bench import run as bench
 
-    bench.run(model=args.model, device=args.device, json_path=args.json)
+    bench(model=args.model, device=args.device, json_path=args.json)

@@ -40,6 +40,6 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hands over to the evaluation room."""
-    from CEKWorldLib.evaluation import evaluate
+    from CEKWorldLib.evaluation.evaluate import run as evaluate
 
-    evaluate.run(model=args.model, cases=args.cases, device=args.device, json_path=args.json)
+    evaluate(model=args.model, cases=args.cases, device=args.device, json_path=args.json)

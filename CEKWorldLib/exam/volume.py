@@ -51,4 +51,4 @@ class Volume:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.voxels.shape  # type: ignore[return-value]
+        return self.voxels.shape

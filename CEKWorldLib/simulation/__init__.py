@@ -1,1 +1,1 @@
-"""The physics simulator: procedural anatomy, tracer kinetics and the MR signal, with the truth kept beside each case."""
+"""The physics simulator: procedural anatomy, tracer kinetics and the MR signal, with its truth beside each case."""

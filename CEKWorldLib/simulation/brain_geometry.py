@@ -135,7 +135,7 @@ class BrainShape:
             height=height,
             fold_mm=rng.uniform(23.0, 28.0),
             sulcus_mm=0.4 + 0.6 * age**2,
-            ribbon_mm=rng.uniform(2.3, 2.9),
+            ribbon_mm=rng.uniform(2.5, 3.1),
             sulcus_depth_mm=rng.uniform(16.0, 20.0),
         )
 

@@ -118,11 +118,13 @@ class Case:
         """The exam a user would have: the acquired volume and its header, without the truth."""
         return Exam(pre=self.pre, acquisition=self.acquisition, anatomy=self.anatomy)
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, maps: bool = True) -> None:
         """Writes pre.nrrd, labels.nrrd, maps/*.nrrd and case.json; the folder appears whole or not at all.
 
         Args:
             folder: new or empty, or an earlier case, which is replaced.
+            maps: whether to keep the truth as maps (about 1 MB a slice). Without them the case is simulated again from
+                its seed when it is loaded, and the pre-contrast volume is kept as integers, as scanners write it.
 
         Raises:
             CEKWorldError: the folder holds something else, or cannot be written.
@@ -132,9 +134,11 @@ class Case:
             raise CEKWorldError(f"{folder} exists and is not a simulated case; choose another output folder.")
         partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
         try:
-            (partial / "maps").mkdir(parents=True)
-            images = {"pre": self.pre.voxels, "labels": self.labels}
-            images |= {f"maps/{name}": values for name, values in self._saved_maps().items()}
+            (partial / "maps" if maps else partial).mkdir(parents=True)
+            images = {"pre": self.pre.voxels if maps else np.rint(self.pre.voxels).astype(np.int16)}
+            if maps:
+                images |= {"labels": self.labels}
+                images |= {f"maps/{name}": values for name, values in self._saved_maps().items()}
             for name, values in images.items():
                 sitk.WriteImage(self.pre.like(values).to_image(), partial / f"{name}.nrrd", useCompression=True)
             (partial / "case.json").write_text(json.dumps(self._constants(), indent=2), encoding="utf-8")
@@ -147,7 +151,7 @@ class Case:
 
     @classmethod
     def load(cls, folder: Path | str) -> Case:
-        """Reads what ``save`` wrote; nothing is simulated again and ``signal(t)`` is the same.
+        """Reads what ``save`` wrote; ``signal(t)`` is the same. Only a case saved without maps is simulated again.
 
         Raises:
             CEKWorldError: the folder is not a case, or is damaged.
@@ -158,6 +162,8 @@ class Case:
             if constants.get("format") != FORMAT:
                 raise CEKWorldError(f"{folder} was written by another version of CEKWorld; simulate the case again.")
             pre = Volume.from_image(sitk.ReadImage(folder / "pre.nrrd"))
+            if not (folder / "maps").exists():
+                return _simulated_again(constants, pre, folder)
             labels = sitk.GetArrayFromImage(sitk.ReadImage(folder / "labels.nrrd"))
             maps = {
                 name: sitk.GetArrayFromImage(sitk.ReadImage(folder / "maps" / f"{name}.nrrd"))
@@ -297,6 +303,20 @@ def simulate(
         receiver=receiver,
     )
     return replace(case, pre=grid.like(receiver.acquire(case.signal(0.0), noise_rng)))
+
+
+def _simulated_again(constants: dict[str, Any], pre: Volume, folder: Path) -> Case:
+    """The case of a volume saved without maps, with the volume as saved.
+
+    Raises:
+        CEKWorldError: this version's simulator draws another patient from the seed.
+    """
+    case = simulate(
+        constants["anatomy"], constants["seed"], constants["split"], pre.shape, constants["view"], pre.spacing[2]
+    )
+    if np.abs(case.pre.voxels - pre.voxels).max() > 1.0:
+        raise CEKWorldError(f"{folder} was simulated by another version of CEKWorld; simulate the case again.")
+    return replace(case, pre=pre)
 
 
 def _place(

@@ -69,7 +69,9 @@ class Lesion:
 
     def paint(self, canvas: Canvas, index: int) -> None:
         """Lays lesion number ``index`` of the case over the anatomy."""
-        near = np.linalg.norm(canvas.points - np.asarray(self.centre_mm, np.float32), axis=-1) < 3.0 * self.radius_mm + 5.0
+        near = (
+            np.linalg.norm(canvas.points - np.asarray(self.centre_mm, np.float32), axis=-1) < 3.0 * self.radius_mm + 5.0
+        )
         if not near.any():
             return
         distance = np.full(canvas.labels.shape, np.inf, np.float32)

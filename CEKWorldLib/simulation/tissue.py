@@ -16,8 +16,9 @@ class Tissue:
         C(t) = vp * ca(t - delay) + Ktrans * [(1 - portal) * ca + portal * cpv](t - delay) (x) exp(-kep t)
 
     with ca the arterial and cpv the portal-venous plasma curve; the plasma of tissue, unlike that of vessels, carries
-    ca spread by the capillary transit (``enhancement.CAPILLARY_TRANSIT_S``). It is the extended Tofts model where portal = 0,
-    the dual-input liver model where portal > 0, a vessel where vp is the plasma share of blood (0.58) and Ktrans is 0.
+    ca spread by the capillary transit (``enhancement.CAPILLARY_TRANSIT_S``). It is the extended Tofts model where
+    portal = 0, the dual-input liver model where portal > 0, a vessel where vp is the plasma share of blood (0.58) and
+    Ktrans is 0.
 
     Attributes:
         t1_s: longitudinal relaxation time before contrast, seconds, at the exam's field strength.

@@ -40,8 +40,14 @@ def model_metadata(configuration: TrainingConfiguration, seed: int, version: str
             "seed": seed,
             "slabs": configuration.slabs,
             "stages": [
-                {"name": p.name, "kind": p.kind, "steps": p.schedule.steps, "slices": p.schedule.slices,
-                 "times": p.schedule.times, "size": p.schedule.size}
+                {
+                    "name": p.name,
+                    "kind": p.kind,
+                    "steps": p.schedule.steps,
+                    "slices": p.schedule.slices,
+                    "times": p.schedule.times,
+                    "size": p.schedule.size,
+                }
                 for p in configuration.stages
             ],
         },  # fmt: skip
@@ -57,7 +63,7 @@ def model_card(configuration: TrainingConfiguration, metadata: dict[str, Any]) -
     """The card a user reads before choosing the model."""
     low, high = configuration.model.time_range_s
     stages = "\n".join(
-        f"| {p.name} | {p.schedule.steps} | {p.schedule.slices} slices x {p.schedule.times} times, {p.schedule.size} px |"
+        f"| {p.name} | {p.schedule.steps} | {p.schedule.slices} slices, {p.schedule.times} times, {p.schedule.size} px |"
         for p in configuration.stages
     )
     return f"""# {configuration.model.name}

@@ -60,7 +60,9 @@ def read_configuration(name_or_file: str | Path) -> TrainingConfiguration:
         values = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
-        raise CEKWorldError(f"Cannot read the training configuration {path}: {error}. Shipped ones: {known}.") from error
+        raise CEKWorldError(
+            f"Cannot read the training configuration {path}: {error}. Shipped ones: {known}."
+        ) from error
     try:
         stages = tuple(_stage(dict(entry)) for entry in values["stages"])
         bank = values["bank"]

@@ -56,8 +56,8 @@ class Loop:
         seed: all randomness of step k follows from (seed, k).
     """
 
-    checkpoint_every = 200
-    ema_decay = 0.998
+    checkpoint_every = 50
+    ema_decay = 0.99
     gradient_norm = 1.0
 
     def __init__(
@@ -165,6 +165,4 @@ class Loop:
                     for key, value in tensors.items()
                     if key.startswith("optimiser.") and key.split(".", 2)[2] == name
                 }
-        self.optimiser.load_state_dict(
-            {"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]}
-        )
+        self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})

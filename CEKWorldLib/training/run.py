@@ -56,7 +56,10 @@ def standardise_latents(model: WorldModel, bank: Bank, seed: int, batches: int =
     model.autoencoder.latent_std.copy_(torch.from_numpy(rms))
 
 
-def run(configuration: str, work: Path, output: Path, device: str, seed: int, workers: int) -> None:
-    """The command line's entry; see ``train``."""
-    digest = train(read_configuration(configuration), work, output, torch.device(device), seed, workers)
-    print(f"Model written to {output} (weights sha256 {digest[:16]}...).")
+def run(configuration: str, output: Path, device: str, seed: int, workers: int) -> None:
+    """The command line's entry: bank, checkpoints and log go to ``output``, the model folder to ``output/model``."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = output / "model"
+    digest = train(read_configuration(configuration), output, model, torch.device(device), seed, workers)
+    print(f"Model written to {model} (weights sha256 {digest[:16]}...).")

@@ -62,10 +62,10 @@ class AutoencoderStage:
 
 
 class RegressionStage:
-    """Regress the mean latent at every time; some times are decoded so that errors count where they show."""
+    """Regress the mean latent at every time; one of them is decoded, so that errors count where they show."""
 
-    decoded_times = 2
-    latent_weight = 0.1
+    decoded_times = 1
+    latent_weight = 0.2
 
     def __init__(self, extra_losses: Mapping[str, ExtraLoss] | None = None) -> None:
         self.extra_losses = dict(extra_losses or {})
