@@ -102,7 +102,7 @@ def _read(args: argparse.Namespace) -> tuple[Case | None, Exam]:
     folder = args.input if args.input.is_dir() else args.input.parent
     is_case = (folder / "case.json").is_file() and args.input.name in (folder.name, "pre.nrrd")
     if not is_case:
-        return None, read_exam(args.input, args.anatomy)
+        return None, read_exam(args.input, args.anatomy, args.series)
     case = Case.load(folder)
     exam = case.to_exam()
     return case, replace(exam, anatomy=args.anatomy or exam.anatomy)

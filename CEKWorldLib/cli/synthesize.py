@@ -77,6 +77,9 @@ def add_parser(commands) -> None:
     )
 
     exam = parser.add_argument_group("exam and injection")
+    exam.add_argument(
+        "--series", metavar="SERIES", help="which series of a DICOM folder: its number, or the start of its UID"
+    )
     exam.add_argument("--anatomy", choices=_ANATOMIES, help="helps the model when known")
     exam.add_argument(
         "--arrival", type=number(0.0, 120.0, "s"), metavar="S", help="bolus arrival in the arteries (default 20 s)"

@@ -9,7 +9,7 @@ from CEKWorldLib.cli.options import ManualFormatter, whole_number
 
 _DESCRIPTION = """\
 Trains a model configuration on simulated exams: makes a bank of simulated slabs, runs the
-stages in order (autoencoder, regression, flow), and writes a model folder that every
+stages in order (decoder, regression, refinement, flow), and writes a model folder that every
 command takes with --model. A run that was stopped goes on from its last checkpoint when it
 is started again with the same --output. Cost and log format: docs/training.md.
 """

@@ -93,7 +93,7 @@ def gpu_exam(model: WorldModel, exam: Exam, case: Case) -> float:
     """Seconds for 160 slices at 24 times on the GPU, the second of two runs."""
     slices = np.resize(np.arange(exam.pre.shape[0]), _GPU_SLICES)
     tall = Exam(replace(exam.pre, voxels=exam.pre.voxels[slices]), exam.acquisition, exam.anatomy)
-    times = np.linspace(0.0, 480.0, _GPU_TIMES)
+    times = np.linspace(0.0, 480.0, _GPU_TIMES).tolist()
     for _ in range(2):
         session = Session(model, device="cuda", memory_limit_bytes=8 << 30)
         session.prepare(tall, case.injection)

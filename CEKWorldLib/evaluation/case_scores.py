@@ -13,6 +13,8 @@ from CEKWorldLib.synthesis.session import Session
 
 CURVE_TIMES_S = np.arange(0.0, 361.0, 15.0)
 SECONDS = np.arange(0.0, 361.0)
+_LATE = 5  # image metrics are of the 20 times from 75 s on
+_SSIM = np.s_[:, ::2]  # every other slice: similarity is by far the slowest metric
 _LESION_VOXELS = 12
 _LESION_RISE = 0.1  # of its pre-contrast signal; a cyst has no curve to rank
 
@@ -28,6 +30,7 @@ class Truth:
         tissue: enhancing tissue.
         body: body mask.
         data_range: one for the whole series, the 99.9th percentile of all its frames.
+        consecutive_ssim: what cSSIM the truth has.
     """
 
     case: Case
@@ -36,18 +39,21 @@ class Truth:
     tissue: np.ndarray
     body: np.ndarray
     data_range: float
+    consecutive_ssim: float
 
     @classmethod
     def of(cls, case: Case) -> Truth:
         pre = case.signal(0.0)
         series = np.stack([case.signal(float(t)) for t in CURVE_TIMES_S])
+        data_range = float(np.percentile(series, 99.9))
         return cls(
             case=case,
             pre=pre,
             series=series,
             tissue=metrics.enhancing_tissue(pre, series),
             body=metrics.body(pre),
-            data_range=float(np.percentile(series, 99.9)),
+            data_range=data_range,
+            consecutive_ssim=metrics.consecutive_ssim(series[_LATE:][_SSIM], data_range),
         )
 
     def lesions(self) -> dict[int, np.ndarray]:
@@ -65,19 +71,19 @@ def score_frames(frames: np.ndarray, source: np.ndarray, truth: Truth) -> dict[s
     """Scores of frames at ``CURVE_TIMES_S``, which start from the noisy ``source`` volume.
 
     The noise of the source is in every frame and in none of the truth's; it is taken out first, because the task is
-    the enhancement. Image metrics are of the last 20 times, all after arrival or nearly so.
+    the enhancement.
     """
     predicted = frames - source + truth.pre
     still = truth.body & ~truth.tissue
     anatomy = [metrics.gradient_correlation(frame, source, still) for frame in frames]
-    late, true_late = predicted[5:], truth.series[5:]
+    late, true_late = predicted[_LATE:], truth.series[_LATE:]
     scores = {
         "enhancing_mae_ratio": metrics.mae_ratio(predicted, truth.series, truth.pre, truth.tissue),
         "anatomy_gradient_correlation": min(anatomy),
         "psnr_db": metrics.psnr(late, true_late, truth.data_range, truth.body),
-        "ssim": metrics.ssim(late, true_late, truth.data_range),
-        "cssim": metrics.consecutive_ssim(late, truth.data_range),
-        "cssim_truth": metrics.consecutive_ssim(true_late, truth.data_range),
+        "ssim": metrics.ssim(late[_SSIM], true_late[_SSIM], truth.data_range),
+        "cssim": metrics.consecutive_ssim(late[_SSIM], truth.data_range),
+        "cssim_truth": truth.consecutive_ssim,
         "rmse_ratio": metrics.rmse(late, true_late, truth.body) / truth.data_range,
     }
     curves = [
@@ -88,8 +94,9 @@ def score_frames(frames: np.ndarray, source: np.ndarray, truth: Truth) -> dict[s
 
 def score_smoothness(session: Session, truth: Truth) -> dict[str, float]:
     """Second differences of the lesion curves at 1 s steps, as the viewer shows them, against the truth's."""
+    seconds = SECONDS.tolist()
     ratios = [
-        metrics.second_difference_ratio(session.curve(mask, SECONDS), truth.case.curve(mask, SECONDS))
+        metrics.second_difference_ratio(session.curve(mask, seconds), truth.case.curve(mask, seconds))
         for mask in truth.lesions().values()
     ]
     return {"lesion_second_difference_ratio": float(np.mean(ratios))} if ratios else {}

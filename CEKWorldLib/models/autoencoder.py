@@ -1,8 +1,10 @@
 """The anchored autoencoder: latents hold the enhancement alone, anatomy comes from the pre-contrast slice.
 
-The decoder sees features of the pre-contrast slice at every resolution and is trained on the difference image, so
-that no anatomy has to pass through the latent: it stays as sharp as the source. A zero latent decodes to exactly
-zero enhancement, by subtraction of what the decoder makes of zero.
+The latent is the enhancement itself at half resolution, folded into four channels at a quarter: linear, so that it can
+be regressed, averaged and interpolated in time without leaving what the decoder knows. (A learned encoder of the same
+size was tried first; after the same training its codes were regressed with 1.5 to 3 times the error.) The decoder is
+learned: it sees the pre-contrast slice and puts the enhancement where the anatomy's edges are. A zero latent decodes to
+exactly zero enhancement, by subtraction of what the decoder makes of zero.
 """
 
 from __future__ import annotations
@@ -14,22 +16,24 @@ from diffusers.models.downsampling import Downsample2D
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
+from torch.nn import functional
 
 LATENT_CHANNELS = 4
 DOWNSAMPLING = 4
 NEIGHBOURS = 3
 
 
-def residual_block(channels: int, out_channels: int | None = None, embedding: int | None = None) -> ResnetBlock2D:
-    """diffusers' residual block; with an embedding it is modulated by scale and shift."""
-    return ResnetBlock2D(
-        in_channels=channels,
-        out_channels=out_channels or channels,
-        temb_channels=embedding,
-        groups=8,
-        time_embedding_norm="scale_shift" if embedding else "default",
-        eps=1e-5,
-    )
+class Block(nn.Module):
+    """diffusers' residual block without a time embedding."""
+
+    def __init__(self, channels: int, out_channels: int | None = None) -> None:
+        super().__init__()
+        self.block = ResnetBlock2D(
+            in_channels=channels, out_channels=out_channels or channels, temb_channels=None, groups=8, eps=1e-5
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block(x, None)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Anchor:
 
 
 class AnchoredAutoencoder(nn.Module):
-    """Encodes an enhancement image (1, H, W) to a latent (4, H/4, W/4) and back, given the pre-contrast slice.
+    """Encodes an enhancement image (1, H, W) to a latent (4, H/4, W/4), and decodes it given the pre-contrast slice.
 
     Full resolution is carried in channels by pixel (un)shuffling: convolutions at 256x256 with few channels would
     take most of the time on a CPU.
@@ -54,26 +58,19 @@ class AnchoredAutoencoder(nn.Module):
         widths: channels at half and at a quarter of the resolution.
     """
 
-    def __init__(self, widths: tuple[int, int] = (32, 64)) -> None:
+    def __init__(self, widths: tuple[int, int] = (24, 48)) -> None:
         super().__init__()
         half, quarter = widths
         self.unshuffle, self.shuffle = nn.PixelUnshuffle(2), nn.PixelShuffle(2)
         self.anchor_half = nn.Sequential(nn.Conv2d(4 * NEIGHBOURS, half, 3, padding=1), Block(half))
         self.anchor_quarter = nn.Sequential(Downsample2D(half, True, quarter), Block(quarter))
-
-        self.encode_half = nn.Sequential(nn.Conv2d(4 + half, half, 3, padding=1), Block(half))
-        self.encode_quarter = nn.Sequential(Downsample2D(half, True, quarter), Block(quarter))
-        self.to_moments = nn.Sequential(
-            nn.Conv2d(2 * quarter, quarter, 1), Block(quarter), nn.Conv2d(quarter, 2 * LATENT_CHANNELS, 3, padding=1)
-        )
-
         self.from_latent = nn.Conv2d(LATENT_CHANNELS, quarter, 3, padding=1)
         self.mix_quarter = nn.Conv2d(2 * quarter, quarter, 1)
-        self.decode_quarter = nn.Sequential(Block(quarter), Block(quarter))
+        self.decode_quarter = Block(quarter)
         self.up = Upsample2D(quarter, use_conv=True, out_channels=half)
-        self.mix_half = nn.Conv2d(2 * half, half, 1)
-        self.decode_half = nn.Sequential(Block(half), Block(half), nn.SiLU(), nn.Conv2d(half, 4, 3, padding=1))
-
+        self.mix_half = nn.Conv2d(2 * half + 1, half, 1)
+        self.decode_half = nn.Sequential(Block(half), nn.SiLU(), nn.Conv2d(half, 4, 3, padding=1))
+        self.latent_std: Tensor
         self.register_buffer("latent_std", torch.ones(LATENT_CHANNELS))
 
     def anchor(self, stack: Tensor) -> Anchor:
@@ -81,15 +78,9 @@ class AnchoredAutoencoder(nn.Module):
         half = self.anchor_half(self.unshuffle(stack))
         return Anchor(half, self.anchor_quarter(half))
 
-    def moments(self, enhancement: Tensor, anchor: Anchor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance (N, 4, H/4, W/4) of the latent, before standardisation."""
-        half = self.encode_half(torch.cat([self.unshuffle(enhancement), anchor.half], 1))
-        mean, log_variance = self.to_moments(torch.cat([self.encode_quarter(half), anchor.quarter], 1)).chunk(2, 1)
-        return mean, log_variance.clamp(-20.0, 4.0)
-
-    def encode(self, enhancement: Tensor, anchor: Anchor) -> Tensor:
+    def encode(self, enhancement: Tensor) -> Tensor:
         """The latent of an enhancement image (N, 1, H, W), with unit standard deviation per channel over training."""
-        return self.moments(enhancement, anchor)[0] / self.latent_std[:, None, None]
+        return self.unshuffle(functional.avg_pool2d(enhancement, 2)) / self.latent_std[:, None, None]
 
     def decode(self, latent: Tensor, anchor: Anchor, rest: Tensor | None = None) -> Tensor:
         """The enhancement image (N, 1, H, W) of a standardised latent.
@@ -103,19 +94,8 @@ class AnchoredAutoencoder(nn.Module):
         return self.render(latent, anchor) - rest
 
     def render(self, latent: Tensor, anchor: Anchor) -> Tensor:
-        """The decoder's raw output; only differences of it mean anything."""
-        quarter = self.from_latent(latent * self.latent_std[:, None, None])
-        quarter = self.decode_quarter(self.mix_quarter(torch.cat([quarter, anchor.quarter], 1)))
-        half = self.mix_half(torch.cat([self.up(quarter), anchor.half], 1))
-        return self.shuffle(self.decode_half(half))
-
-
-class Block(nn.Module):
-    """A residual block without a time embedding."""
-
-    def __init__(self, channels: int, out_channels: int | None = None) -> None:
-        super().__init__()
-        self.block = residual_block(channels, out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.block(x, None)
+        """The decoder's raw output, detail on top of the latent's own image; only differences of it mean anything."""
+        coarse = self.shuffle(latent * self.latent_std[:, None, None])
+        quarter = self.mix_quarter(torch.cat([self.from_latent(latent), anchor.quarter], 1))
+        half = self.mix_half(torch.cat([self.up(self.decode_quarter(quarter)), anchor.half, coarse], 1))
+        return self.shuffle(self.decode_half(half) + coarse)

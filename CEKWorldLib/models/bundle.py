@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.configuration import Configuration
-from CEKWorldLib.models.world import WorldModel
+from CEKWorldLib.models.world import WorldModel, channels_last
 
 SHIPPED = Path(__file__).parents[2] / "Resources" / "models"
 _WEIGHTS, _CONFIGURATION, _METADATA, _CARD = (
@@ -99,7 +99,7 @@ def load_model(name_or_folder: str | Path = "compact") -> WorldModel:
     except SafetensorError as error:
         raise CEKWorldError(f"{path} is not a safetensors file ({error}). Fetch the model again.") from error
     model.sha256 = digest
-    return model.eval().requires_grad_(False)
+    return channels_last(model).eval().requires_grad_(False)
 
 
 def save_model(model: WorldModel, folder: Path, metadata: dict[str, Any], card: str) -> str:
@@ -113,7 +113,7 @@ def save_model(model: WorldModel, folder: Path, metadata: dict[str, Any], card: 
         _write_json(staging / _CONFIGURATION, model.configuration.as_dict())
         _write_json(staging / _METADATA, metadata)
         (staging / _CARD).write_text(card)
-        manifest = {
+        manifest: dict[str, dict[str, Any]] = {
             str(name): {"sha256": _sha256(staging / name), "bytes": (staging / name).stat().st_size}
             for name in (_WEIGHTS, _CONFIGURATION, _METADATA, _CARD)
         }

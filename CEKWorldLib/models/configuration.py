@@ -26,9 +26,9 @@ class Configuration:
     """
 
     name: str
-    autoencoder_widths: tuple[int, int] = (32, 64)
-    encoder_widths: tuple[int, ...] = (64, 128, 192, 256)
-    encoder_blocks: int = 2
+    autoencoder_widths: tuple[int, int] = (24, 48)
+    encoder_widths: tuple[int, ...] = (64, 96, 128, 160)
+    encoder_blocks: int = 1
     unet_widths: tuple[int, ...] = (48, 96, 128)
     embedding: int = 128
     time_encoder: Literal["continuous", "text"] = "continuous"
@@ -52,4 +52,5 @@ class Configuration:
                 f"The model configuration has unknown entries {sorted(unknown)}; it was made by a newer version of "
                 "CEKWorld. Update CEKWorld to use this model."
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        entries: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**entries)

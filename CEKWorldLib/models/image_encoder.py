@@ -80,9 +80,8 @@ class ZeroInjection(nn.Module):
         super().__init__()
         self.levels = [level for level, _ in targets]
         self.convolutions = nn.ModuleList(nn.Conv2d(widths[level], channels, 1) for level, channels in targets)
-        for convolution in self.convolutions:
-            nn.init.zeros_(convolution.weight)
-            nn.init.zeros_(convolution.bias)
+        for parameter in self.convolutions.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         return [conv(pyramid[level]) for level, conv in zip(self.levels, self.convolutions, strict=True)]

@@ -25,7 +25,6 @@ class KineticHead(nn.Module):
         self.second = nn.Conv2d(width, width, 1)
         self.last = nn.Conv2d(width, latent, 1)
         self.modulation = nn.Linear(embedding, 4 * width)
-        nn.init.zeros_(self.last.bias)
 
     def forward(self, features: Tensor, embeddings: Tensor, embedding_before: Tensor) -> Tensor:
         """Mean latents, exactly zero where the embedding is that of a time before arrival.

@@ -16,16 +16,19 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from CEKWorldLib.exam.intensity import intensity_scale
-from CEKWorldLib.exam.protocol import ANATOMIES
+from CEKWorldLib.exam.protocol import ANATOMIES, Anatomy
 from CEKWorldLib.models.condition import CONDITION_SIZE, Condition, condition_vector
-from CEKWorldLib.simulation.case import Case, simulate
+from CEKWorldLib.simulation.case import Case, View, simulate
 from CEKWorldLib.simulation.labels import is_lesion
 
 SLICES = 4
 TIMES = 16
 SIZE = 256
-VIEWS = {"breast": ("axial", "axial", "sagittal"), "abdomen": ("axial", "axial", "axial", "coronal"),
-         "brain": ("axial", "axial", "sagittal", "coronal")}  # fmt: skip
+VIEWS: dict[Anatomy, tuple[View, ...]] = {
+    "breast": ("axial", "axial", "sagittal"),
+    "abdomen": ("axial", "axial", "axial", "coronal"),
+    "brain": ("axial", "axial", "sagittal", "coronal"),
+}
 _MIRRORED_PLANES = ("axial", "coronal")  # their columns run right to left, so a mirror image is another patient
 
 

@@ -63,8 +63,9 @@ def model_card(configuration: TrainingConfiguration, metadata: dict[str, Any]) -
     """The card a user reads before choosing the model."""
     low, high = configuration.model.time_range_s
     stages = "\n".join(
-        f"| {p.name} | {p.schedule.steps} | {p.schedule.slices} slices, {p.schedule.times} times, {p.schedule.size} px |"
+        f"| {p.name} | {s.steps} | {s.slices} slices, {s.times} times, {s.size} px |"
         for p in configuration.stages
+        for s in (p.schedule,)
     )
     return f"""# {configuration.model.name}
 

@@ -10,12 +10,13 @@ from typing import Any
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.configuration import Configuration
 from CEKWorldLib.training.loop import Schedule
-from CEKWorldLib.training.stages import AutoencoderStage, FlowStage, RegressionStage, Stage
+from CEKWorldLib.training.stages import DecoderStage, FlowStage, RefinementStage, RegressionStage, Stage
 
 SHIPPED = Path(__file__).parent / "configurations"
 STAGES: dict[str, type[Stage]] = {
-    "autoencoder": AutoencoderStage,
+    "decoder": DecoderStage,
     "regression": RegressionStage,
+    "refinement": RefinementStage,
     "flow": FlowStage,
 }
 

@@ -9,7 +9,7 @@ import torch
 
 from CEKWorldLib import __version__
 from CEKWorldLib.models.bundle import save_model
-from CEKWorldLib.models.world import WorldModel
+from CEKWorldLib.models.world import WorldModel, channels_last
 from CEKWorldLib.training.bank import Bank, build
 from CEKWorldLib.training.batches import draw_batch
 from CEKWorldLib.training.card import model_card, model_metadata
@@ -33,11 +33,10 @@ def train(
     """
     bank = build(work / "bank", configuration.slabs, configuration.bank_seed, workers)
     torch.manual_seed(seed)
-    model = WorldModel(configuration.model).to(device=device, memory_format=torch.channels_last)
+    model = channels_last(WorldModel(configuration.model)).to(device)
+    standardise_latents(model, bank, seed)
     for plan in configuration.stages:
         Loop(model, plan.make(), plan.schedule, bank, work, plan.name, seed).run()
-        if plan.kind == "autoencoder":
-            standardise_latents(model, bank, seed)
     metadata = model_metadata(configuration, seed, __version__)
     return save_model(model, output, metadata, model_card(configuration, metadata))
 
@@ -49,9 +48,8 @@ def standardise_latents(model: WorldModel, bank: Bank, seed: int, batches: int =
     squares = []
     for step in range(batches):
         batch = draw_batch(bank, 2, 4, 256, seed + 1, step, device)
-        anchor = model.autoencoder.anchor(batch.stack).repeated(4)
-        mean, _ = model.autoencoder.moments(batch.enhancement.flatten(0, 1)[:, None], anchor)
-        squares.append(mean.square().mean((0, 2, 3)).cpu().numpy())
+        latents = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None])
+        squares.append(latents.square().mean((0, 2, 3)).cpu().numpy())
     rms = np.sqrt(np.mean(squares, axis=0))
     model.autoencoder.latent_std.copy_(torch.from_numpy(rms))
 

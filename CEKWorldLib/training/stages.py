@@ -1,4 +1,4 @@
-"""The three stages: autoencoder, regression of the mean, flow. Each names what it trains and gives a loss.
+"""The stages: decoder, regression of the mean, both together, flow. Each names what it trains and gives a loss.
 
 Losses over the times of a slice (Latent Alignment, Latent Difference) add to the regression and flow stages through
 ``extra_losses``; a batch holds several sorted times of each slice for them.
@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from CEKWorldLib.models.autoencoder import Anchor
-from CEKWorldLib.models.sampler import start_point
-from CEKWorldLib.models.world import SliceFeatures, WorldModel
+from CEKWorldLib.models.sampler import Start, start_point
+from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.training.batches import Batch
 
 Losses = dict[str, Tensor]
@@ -37,10 +36,10 @@ def weighted_l1(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return ((prediction - truth).abs() * weight).sum() / weight.sum()
 
 
-class AutoencoderStage:
-    """Reconstruct the enhancement from its latent, with a KL term too weak to cost detail (1e-5)."""
+class DecoderStage:
+    """Decode the enhancement from its latent, also from one that is blurred, as a regressed latent will be."""
 
-    kl_weight = 1e-5
+    blurred_share = 0.5
 
     def trained(self, model: WorldModel) -> list[nn.Module]:
         return [model.autoencoder]
@@ -49,23 +48,19 @@ class AutoencoderStage:
         autoencoder = model.autoencoder
         times = batch.times_s.shape[1]
         once = autoencoder.anchor(batch.stack)
-        anchor = once.repeated(times)
         truth = batch.enhancement.flatten(0, 1)[:, None]
-        mean, log_variance = autoencoder.moments(truth, anchor)
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
-        latent = mean + torch.exp(0.5 * log_variance) * noise
+        latent = autoencoder.encode(truth)
+        blurred = functional.avg_pool2d(functional.pad(latent, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        share = torch.rand(len(latent), 1, 1, 1, generator=generator).to(latent)
+        share = torch.where(share < self.blurred_share, share / self.blurred_share, torch.zeros_like(share))
+        latent = latent.lerp(blurred, share)
         rest = autoencoder.render(torch.zeros_like(latent[: len(once.half)]), once).repeat_interleave(times, 0)
-        decoded = autoencoder.render(latent, anchor) - rest
-        kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
-        weight = batch.weight.flatten(0, 1)[:, None]
-        return {"reconstruction": weighted_l1(decoded, truth, weight), "kl": self.kl_weight * kl}
+        decoded = autoencoder.render(latent, once.repeated(times)) - rest
+        return {"reconstruction": weighted_l1(decoded, truth, batch.weight.flatten(0, 1)[:, None])}
 
 
 class RegressionStage:
-    """Regress the mean latent at every time; one of them is decoded, so that errors count where they show."""
-
-    decoded_times = 1
-    latent_weight = 0.2
+    """Regress the mean latent at every time."""
 
     def __init__(self, extra_losses: Mapping[str, ExtraLoss] | None = None) -> None:
         self.extra_losses = dict(extra_losses or {})
@@ -74,13 +69,27 @@ class RegressionStage:
         return [model.image_encoder, model.time_encoder, model.kinetic_head]
 
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
-        features, target = encode_batch(model, batch)
-        mean = model.regress(features, batch.times_s)
-        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
-        picked = torch.randperm(batch.times_s.shape[1], generator=generator)[: self.decoded_times]
+        finest = model.image_encoder(batch.stack)[0]
+        mean = model.regress(finest, batch.condition, batch.arrival_s, batch.times_s)
+        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None].expand_as(mean)
+        terms = {"latent": weighted_l1(mean, encode_truth(model, batch), weight)}
+        return terms | {name: loss(mean, batch) for name, loss in self.extra_losses.items()}
+
+
+class RefinementStage(RegressionStage):
+    """Regression and decoder together, judged by the decoded image at one time of each slice."""
+
+    def trained(self, model: WorldModel) -> list[nn.Module]:
+        return [*super().trained(model), model.autoencoder]
+
+    def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
+        features = model.encode_slices(batch.stack, batch.condition, batch.arrival_s)
+        mean = model.regress(features.finest, batch.condition, batch.arrival_s, batch.times_s)
+        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None].expand_as(mean)
+        picked = torch.randperm(batch.times_s.shape[1], generator=generator)[:1]
         decoded = model.decode(mean[:, picked], features)
         terms = {
-            "latent": self.latent_weight * weighted_l1(mean, target, weight.expand_as(mean)),
+            "latent": 0.5 * weighted_l1(mean, encode_truth(model, batch), weight),
             "pixel": weighted_l1(decoded, batch.enhancement[:, picked], batch.weight[:, picked]),
         }
         return terms | {name: loss(mean, batch) for name, loss in self.extra_losses.items()}
@@ -99,10 +108,11 @@ class FlowStage:
         return [model.unet, model.injection, *tokens]
 
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
-        start = "noise" if torch.rand((), generator=generator) < self.noise_start_share else "mean"
-        features, target = encode_batch(model, batch)
+        start: Start = "noise" if torch.rand((), generator=generator) < self.noise_start_share else "mean"
+        features = model.encode_slices(batch.stack, batch.condition, batch.arrival_s)
+        target = encode_truth(model, batch)
         with torch.no_grad():
-            mean = model.regress(features, batch.times_s)
+            mean = model.regress(features.finest, batch.condition, batch.arrival_s, batch.times_s)
         count, times = batch.times_s.shape
         shared = torch.randn(count, 1, *mean.shape[2:], generator=generator).to(mean).expand_as(mean)
         since = (batch.times_s - batch.arrival_s[:, None]).flatten()
@@ -121,11 +131,7 @@ class FlowStage:
         return {"velocity": error} | {name: loss(clean, batch) for name, loss in self.extra_losses.items()}
 
 
-def encode_batch(model: WorldModel, batch: Batch) -> tuple[SliceFeatures, Tensor]:
-    """Features of the batch's slices and the latents of its truth (N, T, 4, h, w)."""
-    features = model.encode_slices(batch.stack, batch.condition, batch.arrival_s)
-    times = batch.times_s.shape[1]
-    with torch.no_grad():
-        anchor = Anchor(features.anchor_half, features.anchor_quarter).repeated(times)
-        target = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None], anchor)
-    return features, target.unflatten(0, (-1, times))
+def encode_truth(model: WorldModel, batch: Batch) -> Tensor:
+    """The latents (N, T, 4, h, w) of a batch's truth."""
+    latents = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None])
+    return latents.unflatten(0, batch.times_s.shape)
