@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from CEKWorldLib.simulation.breast import BACKGROUND, DENSITIES, FAMILIES, LYMPH_NODE, BreastSubject, draw_breast
+from CEKWorldLib.simulation.breast import BACKGROUND, DENSITIES, FAMILIES, BreastSubject, draw_breast
 from CEKWorldLib.simulation.breast_lesions import LESION_FAMILIES, draw_lesion
 from CEKWorldLib.simulation.canvas import Canvas
 from CEKWorldLib.simulation.labels import Label, is_lesion
@@ -95,7 +95,7 @@ def test_a_slice_alone_equals_the_same_slice_of_a_volume(axis):
 
 def test_an_exam_shows_every_tissue_a_radiologist_looks_for():
     expected = {Label.FAT, Label.SKIN, Label.GLAND, Label.NIPPLE, Label.MUSCLE, Label.BONE, Label.LUNG, Label.HEART}
-    expected |= {Label.ARTERY, Label.VEIN, Label.AIR, Label.LIVER, LYMPH_NODE, Label.LESION}
+    expected |= {Label.ARTERY, Label.VEIN, Label.AIR, Label.LIVER, Label.LYMPH_NODE, Label.LESION}
     who = next(s for s in map(subject, range(20)) if s.lesions and s.density == "c")
     canvas = painted(who, block(who.centre_mm, (54, 128, 128), (3.0, 2.7, 2.7)), 2.0)
     assert expected <= set(np.unique(canvas.labels).tolist())

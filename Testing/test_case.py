@@ -16,6 +16,7 @@ from CEKWorldLib.exam.protocol import ANATOMIES
 from CEKWorldLib.simulation import case as case_module
 from CEKWorldLib.simulation.aif import arterial_plasma
 from CEKWorldLib.simulation.case import AXES, Case, simulate
+from CEKWorldLib.simulation.enhancement import CAPILLARY_TRANSIT_S, TISSUE_VP
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.simulation.lesion import Lesion
 from CEKWorldLib.simulation.picture import case_picture
@@ -144,7 +145,9 @@ def test_signal_in_tissue_agrees_with_dcmri(simulate_ball):
     times = np.arange(0.0, 361.0, 0.5)
     ca = arterial_plasma(case.aif, times, injection, duration_s=case.injection_duration_s)
     kep, ktrans = tissue.kep / 60, tissue.ktrans / 60
-    concentration = tissue.vp * ca + ktrans * dcmri.expconv(ca, 1 / kep, times) / kep
+    capillary = dcmri.expconv(ca, CAPILLARY_TRANSIT_S, times) / CAPILLARY_TRANSIT_S
+    assert tissue.vp <= TISSUE_VP
+    concentration = tissue.vp * capillary + ktrans * dcmri.expconv(ca, 1 / kep, times) / kep
     signal = dcmri.signal_ss(
         1.0,
         1 / tissue.t1_s + injection.relaxivity * concentration,

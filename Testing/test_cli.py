@@ -58,6 +58,11 @@ def synthesize(exam: Path, output: Path, model: str, *more: str) -> int:
     return main(["synthesize", str(exam), "--output", str(output), "--model", model, "--device", "cpu", *more])
 
 
+def _hears_ctrl_c() -> None:
+    """A shell's background job ignores Ctrl-C, and its children inherit that; the tested command must not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def left_behind(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.name.startswith("."))
 
@@ -203,7 +208,11 @@ def test_a_failing_export_keeps_the_earlier_results(exam, tmp_path, model, monke
 def test_ctrl_c_before_the_work_begins_leaves_nothing(exam, tmp_path, model):
     command = [sys.executable, "-m", "CEKWorldLib", "synthesize", str(exam), "--output", str(tmp_path / "out")]
     process = subprocess.Popen(
-        [*command, "--model", model], env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
+        [*command, "--model", model],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hears_ctrl_c,
     )
     deadline = time.monotonic() + 60
     while not left_behind(tmp_path) and time.monotonic() < deadline:

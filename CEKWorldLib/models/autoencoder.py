@@ -69,7 +69,7 @@ class AnchoredAutoencoder(nn.Module):
         self.decode_quarter = Block(quarter)
         self.up = Upsample2D(quarter, use_conv=True, out_channels=half)
         self.mix_half = nn.Conv2d(2 * half + 1, half, 1)
-        self.decode_half = nn.Sequential(Block(half), nn.SiLU(), nn.Conv2d(half, 4, 3, padding=1))
+        self.decode_half = nn.Sequential(Block(half), nn.SiLU(), nn.Conv2d(half, 4, 3, padding=1, bias=False))
         self.latent_std: Tensor
         self.register_buffer("latent_std", torch.ones(LATENT_CHANNELS))
 

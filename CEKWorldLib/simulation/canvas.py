@@ -66,7 +66,8 @@ class Canvas:
         density = (1 - alpha) * below["proton_density"] + alpha * above["proton_density"]
         fat = (1 - alpha) * below["proton_density"] * below["fat"] + alpha * above["proton_density"] * above["fat"]
         water_above = alpha * above["proton_density"] * (1.0 - above["fat"])
-        share = water_above / np.maximum(density - fat, _NOTHING)
+        water = density - fat
+        share = np.where(water > _NOTHING, water_above / np.maximum(water, _NOTHING), alpha)
         flow = _share(share, above["ktrans"], below["ktrans"])
         arrival = _share(share, above["ktrans"] + above["vp"], below["ktrans"] + below["vp"])
         shares = {"kep": flow, "portal": flow, "delay_s": arrival}
