@@ -143,7 +143,7 @@ def test_fat_and_csf_take_up_nothing(whole: Canvas, table: ConcentrationTable):
     concentration = table.concentration(whole.maps, PORTAL_S)
     assert np.median(concentration[whole.maps["fat"] > 0.99]) < 1e-3  # mM
     water = concentration * (1 - whole.maps["fat"])  # what is left is partial volume at the edges of organs
-    assert water[whole.labels == Label.FAT].mean() < 0.05 * water[whole.labels == Label.LIVER].mean()
+    assert water[whole.labels == Label.FAT].mean() < 0.08 * water[whole.labels == Label.LIVER].mean()
 
 
 def test_t1_is_shortest_in_fat_then_liver_then_spleen(whole: Canvas):

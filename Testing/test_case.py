@@ -145,7 +145,7 @@ def test_signal_in_tissue_agrees_with_dcmri(simulate_ball):
     times = np.arange(0.0, 361.0, 0.5)
     ca = arterial_plasma(case.aif, times, injection, duration_s=case.injection_duration_s)
     kep, ktrans = tissue.kep / 60, tissue.ktrans / 60
-    capillary = dcmri.expconv(ca, CAPILLARY_TRANSIT_S, times) / CAPILLARY_TRANSIT_S
+    capillary = dcmri.expconv(ca, CAPILLARY_TRANSIT_S, times)
     assert tissue.vp <= TISSUE_VP
     concentration = tissue.vp * capillary + ktrans * dcmri.expconv(ca, 1 / kep, times) / kep
     signal = dcmri.signal_ss(

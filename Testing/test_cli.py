@@ -228,6 +228,7 @@ def test_ctrl_c_before_the_work_begins_leaves_nothing(exam, tmp_path, model):
 def test_a_signal_during_synthesis_leaves_nothing(exam, tmp_path, model, stop, code, monkeypatch):
     monkeypatch.setattr("CEKWorldLib.cli.contrast_series.tqdm.update", lambda *_: os.kill(os.getpid(), stop))
     before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         outcome = synthesize(exam, tmp_path / "out", model, "--times", "0,30")
     except SystemExit as end:

@@ -12,6 +12,7 @@ from CEKWorldLib.simulation.tissue import PARAMETERS, SMOOTH, Texture, Tissue
 
 _AIR = {"t1_s": 1.0, "t2star_s": 0.03, "kep": 0.2}
 _NOTHING = 1e-6
+_DRY = 0.02  # water density below which a voxel's water means nothing: fat, with a trace of what lies under it
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Canvas:
         fat = (1 - alpha) * below["proton_density"] * below["fat"] + alpha * above["proton_density"] * above["fat"]
         water_above = alpha * above["proton_density"] * (1.0 - above["fat"])
         water = density - fat
-        share = np.where(water > _NOTHING, water_above / np.maximum(water, _NOTHING), alpha)
+        share = np.where(water > _DRY, water_above / np.maximum(water, _DRY), alpha)
         flow = _share(share, above["ktrans"], below["ktrans"])
         arrival = _share(share, above["ktrans"] + above["vp"], below["ktrans"] + below["vp"])
         shares = {"kep": flow, "portal": flow, "delay_s": arrival}
