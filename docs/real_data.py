@@ -64,7 +64,7 @@ def breast(data: Path, images: Path, work: Path) -> None:
 
 
 def largest_enhancing(series: np.ndarray) -> np.ndarray:
-    """The largest connected region that stays more than 40 % brighter in every frame after 100 s; the heart flickers."""
+    """The largest connected region more than 40 % brighter in every frame after 100 s; the noisy heart is not."""
     baseline = series[:3].mean(0)
     tissue = baseline > 0.1 * np.percentile(baseline, 99)
     parts, _ = ndimage.label(tissue & (series[7:].min(0) > 1.4 * baseline))
