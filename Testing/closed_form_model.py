@@ -7,10 +7,14 @@ import torch
 from torch import Tensor
 
 from CEKWorldLib.exam.exam import Exam
+from CEKWorldLib.exam.protocol import Injection
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.models.condition import Condition
+from CEKWorldLib.synthesis.session import Session
 
 LATENT = 4  # pixels per latent pixel
+TIMES = (0.0, 24.0, 30.0, 45.0, 90.0, 240.0, 400.0)
+ROUNDING = 1.0  # float16 latents and key frames, in a signal of 500
 
 
 class ClosedFormModel:
@@ -91,3 +95,11 @@ def expected_enhancement(session, t: float) -> np.ndarray:
     noise = prepared.noise[:, 0].numpy().repeat(LATENT, -1).repeat(LATENT, -2)
     model = (images + 0.25 * following - 0.125 * previous + 0.05 * noise) * uptake(t, session.injection.arrival_s)
     return prepared.grid.to_source(model.astype(np.float32)) * prepared.scale
+
+
+def made(exam: Exam | None = None, times=TIMES, model: ClosedFormModel | None = None, **settings) -> Session:
+    """A session that has synthesized the phantom, or another exam."""
+    session = Session(model or ClosedFormModel(), device="cpu", **settings)
+    session.prepare(exam or phantom(), Injection(arrival_s=20.0))
+    session.synthesize(times)
+    return session

@@ -16,3 +16,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("reference data not found; name its folder in CEKWORLD_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """On small images two threads mostly wait for each other, for seconds where the cores are busy."""
+    import torch  # not for tests that do without: it takes seconds
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -113,9 +113,10 @@ def test_geometry_puts_the_lesion_where_it_is(simulate_ball, view):
 def test_views_are_canonical(simulate_ball):
     """Feet-to-head runs up, front is at the top of an axial and at the left of a sagittal slice."""
     directions = {view: np.array(simulate_ball(1, shape=SHAPE, view=view).pre.direction) for view in AXES}
+    assert all(np.linalg.det(d.reshape(3, 3)) == 1 for d in directions.values()), "DICOM knows right-handed axes only"
     columns = {view: d.reshape(3, 3).T.tolist() for view, d in directions.items()}
     assert columns["axial"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert columns["sagittal"] == [[0, 1, 0], [0, 0, -1], [1, 0, 0]]
+    assert columns["sagittal"] == [[0, 1, 0], [0, 0, -1], [-1, 0, 0]]
     assert columns["coronal"] == [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
 
 

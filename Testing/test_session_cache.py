@@ -23,13 +23,7 @@ TIMES = (0.0, 24.0, 60.0, 240.0)
 EXAM = phantom(3, 60, 64, spacing=(0.7, 0.8, 2.5), origin=(-3.0, 4.5, 99.0))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """On small images two threads mostly wait for each other, for seconds where the cores are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -11,23 +15,36 @@ from numpy.lib.format import open_memmap
 from tiny_model import TINY, tiny_model
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.world import WorldModel
+from CEKWorldLib.simulation.labels import Label
+from CEKWorldLib.training import configuration as configurations
 from CEKWorldLib.training.bank import Bank, build, layout, training_times
-from CEKWorldLib.training.batches import draw_batch, pixel_weight
+from CEKWorldLib.training.batches import draw_batch, moved, pixel_weight
+from CEKWorldLib.training.checkpoint import Progress
 from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration
+from CEKWorldLib.training.consistency import Consistency
+from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Loop, Schedule
 from CEKWorldLib.training.run import train
-from CEKWorldLib.training.stages import DecoderStage, FlowStage, RefinementStage, RegressionStage
+from CEKWorldLib.training.stages import ContextStage, DecoderStage, RefinementStage, RegressionStage
 
 CPU = torch.device("cpu")
-# The regression leaves cross-attention tokens to the flow, and the decoder no image is decoded with.
+# The regression leaves cross-attention tokens to the flow.
 _TRAINED_ELSEWHERE = {
     "decoder": "none",
+    "context": "time_encoder.to_tokens",
     "regression": "time_encoder.to_tokens",
     "refinement": "time_encoder.to_tokens",
     "flow": "none",
 }
-STAGES = {"decoder": DecoderStage, "regression": RegressionStage, "refinement": RefinementStage, "flow": FlowStage}
+STAGES = {
+    "decoder": DecoderStage,
+    "context": ContextStage,
+    "regression": RegressionStage,
+    "refinement": RefinementStage,
+    "flow": FlowStage,
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +65,9 @@ def bank(tmp_path_factory) -> Bank:
             disc = (rows - y) ** 2 + (columns - x) ** 2 < r**2
             pre[disc], gain[disc] = 0.8, 1.0
         since = np.maximum(times - 20.0, 0.0)
-        bank["pre"][slab] = pre + 0.02 * rng.standard_normal((4, 256, 256))
+        bank["pre"][slab] = pre + 0.02 * rng.standard_normal((3, 256, 256))
         bank["enhancement"][slab] = gain * (1 - np.exp(-since / 40.0))[:, None, None]
-        bank["lesion"][slab] = gain > 0
+        bank["labels"][slab] = np.where(gain > 0, Label.LESION, Label.FAT)
         bank["times_s"][slab], bank["arrival_s"][slab], bank["done"][slab] = times, 20.0, True
     return Bank.open(folder)
 
@@ -65,11 +82,20 @@ def test_a_batch_is_a_function_of_seed_and_step(bank):
     assert not torch.equal(batch_of(bank, 7).times_s, batch_of(bank, 8).times_s)
 
 
-@pytest.mark.parametrize("crop", [False, True])
-def test_a_batch_has_sorted_times_and_fitting_shapes(bank, crop):
-    batch = batch_of(bank, crop=crop)
-    assert batch.stack.shape == (2, 3, 64, 64) and batch.enhancement.shape == batch.weight.shape == (2, 3, 64, 64)
+@pytest.mark.parametrize("side", [64, 256])
+def test_a_batch_has_sorted_times_and_fitting_shapes(bank, side):
+    batch = batch_of(bank, size=side)
+    assert batch.stack.shape == batch.enhancement.shape == batch.weight.shape == (2, 3, side, side)
+    assert batch.labels.shape == (2, side, side)
     assert (batch.times_s.diff(dim=1) > 0).all()
+
+
+def test_moving_a_patient_moves_image_and_labels_alike():
+    labels = torch.zeros(64, 64, dtype=torch.uint8)
+    labels[20:40, 10:50] = 7
+    images, tissue = moved(labels[None].float(), labels, np.random.default_rng(1))
+    assert not torch.equal(tissue, labels)
+    assert ((images[0] > 3.5) == (tissue == 7)).float().mean() > 0.99
 
 
 def test_training_times_cover_the_first_minute_densely_and_reach_the_end():
@@ -138,9 +164,9 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(bank, 
 def test_regression_learns_the_discs(bank, tmp_path):
     torch.manual_seed(1)
     model = WorldModel(TINY)
-    Loop(model, DecoderStage(), Schedule(60, 2, 3, 64, True, 5e-3), bank, tmp_path, "d", 0).run()
-    Loop(model, RegressionStage(), Schedule(80, 2, 3, 64, False, 5e-3), bank, tmp_path, "r", 0).run()
-    batch = batch_of(bank, 99)
+    Loop(model, DecoderStage(), Schedule(60, 2, 3, 64, 5e-3), bank, tmp_path, "d", 0).run()
+    Loop(model, RegressionStage(), Schedule(80, 2, 3, 128, 5e-3), bank, tmp_path, "r", 0).run()
+    batch = batch_of(bank, 99, size=256)
     with torch.no_grad():
         features = model.encode_slices(batch.stack, batch.condition, batch.arrival_s)
         mean = model.regress(features.finest, batch.condition, batch.arrival_s, batch.times_s)
@@ -149,24 +175,72 @@ def test_regression_learns_the_discs(bank, tmp_path):
     assert error < 0.5 * batch.enhancement.abs().mean()
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_stage_and_the_step(bank, tmp_path):
-    class Broken(DecoderStage):
-        def losses(self, model, batch, generator):
-            return {"nan": next(model.autoencoder.parameters()).sum() * float("nan")}
+class BreaksAt(DecoderStage):
+    """Gives a loss that is not a number in some of its calls."""
 
-    with pytest.raises(CEKWorldError, match="'bad'.*step 0"):
-        Loop(tiny_model(), Broken(), Schedule(2, 2, 2, 64), bank, tmp_path, "bad", 0).run()
+    def __init__(self, *calls: int) -> None:
+        self.bad, self.call = calls, -1
+
+    def losses(self, model, batch, generator):
+        self.call += 1
+        terms = super().losses(model, batch, generator)
+        return {name: term * float("nan") for name, term in terms.items()} if self.call in self.bad else terms
 
 
-def test_extra_losses_over_the_times_of_a_slice_join_the_sum(bank):
-    stage = RegressionStage({"drift": lambda latents, batch: latents.diff(dim=1).square().mean()})
-    terms = stage.losses(tiny_model(), batch_of(bank), torch.Generator())
-    assert set(terms) == {"latent", "drift"} and terms["drift"] > 0
+def test_gradients_that_are_not_finite_cost_the_steps_since_the_checkpoint(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(Loop, "checkpoint_every", 2)
+    loop = Loop(tiny_model(), BreaksAt(3), Schedule(4, 2, 2, 64), bank, tmp_path, "shaky", 0)
+    loop.run()
+    assert loop.progress == Progress(step=4, rollbacks=1) and loop.stage.call == 5
+    assert all(torch.isfinite(p).all() for p in loop.model.parameters())
+
+
+def test_training_that_stays_broken_stops_with_the_stage_and_the_step(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(Loop, "checkpoint_every", 2)
+    with pytest.raises(CEKWorldError, match="'bad'.*step 2.*3 returns"):
+        Loop(tiny_model(), BreaksAt(*range(2, 20)), Schedule(4, 2, 2, 64), bank, tmp_path, "bad", 0).run()
+    assert (tmp_path / "bad.safetensors").exists()
+
+
+def test_a_run_leaves_a_log_for_tables_and_tensorboard_and_a_sample_sheet(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(Loop, "log_every", 2)
+    Loop(tiny_model(), DecoderStage(), Schedule(4, 2, 2, 64), bank, tmp_path, "d", 0).run()
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [row["step"] for row in rows] == ["2", "4"] and rows[0]["term"] == "reconstruction"
+    assert float(rows[0]["value"]) > 0
+    assert list((tmp_path / "tensorboard/d").iterdir())
+    sheet = plt.imread(tmp_path / "samples/d-000004.png")
+    assert sheet.shape[0] > 300 and sheet[..., :3].std() > 0.1
+
+
+@pytest.mark.parametrize("mode", ["official", "latent"])
+@pytest.mark.parametrize("axis", ["channel", "region"])
+def test_alignment_and_difference_join_the_flow(bank, mode, axis):
+    stage = FlowStage(Consistency(alignment=6.0, axis=axis, difference=1.0, mode=mode))
+    model = tiny_model()
+    model.unet.requires_grad_(True)
+    terms = stage.losses(model, batch_of(bank), torch.Generator().manual_seed(0))
+    assert set(terms) == {"velocity", "alignment", "difference"}
+    for name in ("alignment", "difference"):
+        model.zero_grad()
+        terms[name].backward(retain_graph=True)
+        assert any(p.grad is not None and p.grad.any() for p in model.unet.parameters()), name
+
+
+def test_a_stage_takes_its_options_from_the_file_and_refuses_what_it_does_not_know(tmp_path):
+    text = (configurations.SHIPPED / "compact.toml").read_text()
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace('kind = "flow"', "kind = 'flow'\nconsistency = { alignment = 6.0, axis = 'region' }"))
+    (flow,) = (plan.make() for plan in read_configuration(path).stages if plan.kind == "flow")
+    assert flow.consistency == Consistency(alignment=6.0, axis="region")
+    path.write_text(text + "colour = 1\n")
+    with pytest.raises(CEKWorldError, match="mine.toml.*argument"):
+        read_configuration(path)
 
 
 def test_shipped_configuration_is_read_whole():
     configuration = read_configuration("compact")
-    assert [p.kind for p in configuration.stages][:2] == ["decoder", "regression"]
+    assert [p.kind for p in configuration.stages][:3] == ["decoder", "context", "regression"]
     assert configuration.model.name == "compact" and configuration.stages[0].make()
 
 
@@ -180,12 +254,26 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path, text):
         read_configuration(path)
 
 
+def test_fine_tuning_starts_from_the_weights_it_is_given(bank, tmp_path):
+    given = tiny_model(seed=4)
+    save_model(given, tmp_path / "given", {}, "")
+    (tmp_path / "run").mkdir()
+    shutil.copytree(bank.folder, tmp_path / "run/bank")
+    (tmp_path / "run/bank/bank.json").write_text('{"slabs": 3, "seed": 0}')
+    still = TrainingConfiguration(TINY, 3, 0, (StagePlan("d", "decoder", Schedule(1, 1, 2, 64, learning_rate=0.0)),))
+    train(still, tmp_path / "run", tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
+    tuned = load_model(tmp_path / "model").state_dict()
+    for name, weight in given.state_dict().items():
+        torch.testing.assert_close(tuned[name], weight, atol=1e-3, rtol=1e-3, msg=name)
+    other = replace(still, model=replace(TINY, embedding=32))
+    with pytest.raises(CEKWorldError, match="does not fit"):
+        train(other, tmp_path / "run", tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
+
+
 def test_train_goes_from_simulator_to_model_folder(tmp_path):
     stages = tuple(StagePlan(k, k, Schedule(2, 1, 2, 64)) for k in STAGES)
     configuration = TrainingConfiguration(TINY, slabs=2, bank_seed=0, stages=stages)
     digest = train(configuration, tmp_path, tmp_path / "model", CPU, seed=0, workers=1)
-    from CEKWorldLib.models.bundle import load_model
-
     model = load_model(tmp_path / "model")
     assert model.sha256 == digest
     assert (model.autoencoder.latent_std != 1).all()

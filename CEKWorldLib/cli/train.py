@@ -6,18 +6,25 @@ import argparse
 from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter, whole_number
+from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
 Trains a model configuration on simulated exams: makes a bank of simulated slabs, runs the
-stages in order (decoder, regression, refinement, flow), and writes a model folder that every
-command takes with --model. A run that was stopped goes on from its last checkpoint when it
-is started again with the same --output. Cost and log format: docs/training.md.
+stages in order (decoder, context, regression, refinement, flow), and writes a model folder
+that every command takes with --model. A run that was stopped goes on from its last
+checkpoint when it is started again with the same --output. Progress is in log.csv and, for
+TensorBoard, in tensorboard/. Cost and log format: docs/training.md.
+
+Several GPUs, nodes or CPU cores: start it with accelerate launch or torchrun; each process
+draws batches of its own.
 """
 
 _EPILOG = """\
 examples:
   cekworld train compact --output runs/compact
   cekworld train my-configuration.toml --output runs/mine --device cuda --workers 12
+  cekworld train fine.toml --init compact --output runs/fine
+  torchrun --nproc-per-node 2 -m CEKWorldLib train compact --device cpu --output runs/compact
   cekworld synthesize pre.nrrd --model runs/compact/model --output out
 """
 
@@ -39,11 +46,16 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "--workers", type=whole_number(1, 256), default=2, metavar="N", help="simulator processes (default 2)"
     )
+    parser.add_argument("--init", metavar="MODEL", help="start from this model's weights: fine-tuning")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Hands over to the training room."""
-    from CEKWorldLib.training import run as training
-
-    training.run(args.configuration, args.output, args.device, args.seed, args.workers)
+    try:
+        from CEKWorldLib.training import run as training
+    except ModuleNotFoundError as error:
+        raise CEKWorldError(
+            f"Training needs the package {error.name}; install it with: pip install 'cekworld[training]'."
+        ) from error
+    training.run(args.configuration, args.output, args.device, args.seed, args.workers, args.init)

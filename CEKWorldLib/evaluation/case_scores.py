@@ -74,12 +74,14 @@ def score_frames(frames: np.ndarray, source: np.ndarray, truth: Truth) -> dict[s
     the enhancement.
     """
     predicted = frames - source + truth.pre
-    still = truth.body & ~truth.tissue
+    still = metrics.still_tissue(truth.body, truth.tissue)
     anatomy = [metrics.gradient_correlation(frame, source, still) for frame in frames]
+    true_anatomy = [metrics.gradient_correlation(source + frame - truth.pre, source, still) for frame in truth.series]
     late, true_late = predicted[_LATE:], truth.series[_LATE:]
     scores = {
         "enhancing_mae_ratio": metrics.mae_ratio(predicted, truth.series, truth.pre, truth.tissue),
         "anatomy_gradient_correlation": min(anatomy),
+        "anatomy_truth": min(true_anatomy),
         "psnr_db": metrics.psnr(late, true_late, truth.data_range, truth.body),
         "ssim": metrics.ssim(late[_SSIM], true_late[_SSIM], truth.data_range),
         "cssim": metrics.consecutive_ssim(late[_SSIM], truth.data_range),

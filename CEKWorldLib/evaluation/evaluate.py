@@ -150,6 +150,7 @@ _COLUMNS = {
     "cssim_truth": "(truth)",
     "rmse_ratio": "rMSE",
     "anatomy_gradient_correlation": "anatomy",
+    "anatomy_truth": "(truth)",
     "lesion_second_difference_ratio": "2nd diff.",
 }
 

@@ -23,6 +23,15 @@ def enhancing_tissue(pre: np.ndarray, truth: np.ndarray, threshold: float = 0.2)
     return ((truth - pre).max(0) > threshold * np.maximum(pre, floor)) & (pre > floor)
 
 
+def still_tissue(body: np.ndarray, enhancing: np.ndarray) -> np.ndarray:
+    """The body away from enhancing tissue: one pixel more is left out, which a gradient's differences reach over.
+
+    With that pixel the truth itself, at the border of its enhancing tissue, has gradients other than the source's
+    (correlation 0.77 to 0.96 in six simulated cases; 0.987 to 0.995 without it).
+    """
+    return body & ~ndimage.binary_dilation(enhancing, np.ones((1, 3, 3), bool))
+
+
 def mae_ratio(predicted: np.ndarray, truth: np.ndarray, pre: np.ndarray, mask: np.ndarray) -> float:
     """Mean absolute error inside the mask over that of predicting no enhancement at all."""
     error = np.abs(predicted[:, mask] - truth[:, mask]).mean()

@@ -1,8 +1,9 @@
 """The image encoder: what the pre-contrast slice says about where contrast will go, computed once per slice.
 
 The published ControlNet copies the U-Net and sees the noisy latent and the diffusion time, so it runs at every step.
-This encoder sees the pre-contrast stack alone. It has a decoding half of its own, so that the features it injects
-at each U-Net level know the organ around them, and its finest features feed the regression of the mean.
+This encoder sees the pre-contrast stack alone, at two scales. The context half is a U-Net from an eighth of the
+resolution down: it knows the organ around each pixel, holds most of the weights, and is trained first, at a quarter
+of the cost of the latent grid. The fine half puts what it found onto the latent grid, starting from zero.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from torch import Tensor, nn
 from CEKWorldLib.models.autoencoder import DOWNSAMPLING, NEIGHBOURS, Block
 
 
-class ImageEncoder(nn.Module):
-    """A U-shaped encoder from the pre-contrast stack to a pyramid of features on the latent grid.
+class ContextEncoder(nn.Module):
+    """A U-shaped network from the pre-contrast stack to features at half the latent grid's resolution and below.
+
+    Pixels enter folded into channels, so nothing the slice shows is lost on the way to the coarse grid.
 
     Args:
-        widths: channels at the latent grid and each halving of it, finest first.
+        widths: channels at 1/8 resolution and each halving, finest first.
         blocks: residual blocks per level and direction.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256), blocks: int = 2) -> None:
+    def __init__(self, widths: tuple[int, ...], blocks: int) -> None:
         super().__init__()
-        self.widths = widths
-        pixels = NEIGHBOURS * DOWNSAMPLING**2 + 2
-        self.unshuffle = nn.PixelUnshuffle(DOWNSAMPLING)
-        self.conv_in = nn.Conv2d(pixels, widths[0], 3, padding=1)
+        fold = 2 * DOWNSAMPLING
+        self.unshuffle = nn.PixelUnshuffle(fold)
+        self.conv_in = nn.Conv2d(NEIGHBOURS * fold**2 + 2, widths[0], 1)
         self.down = nn.ModuleList(nn.Sequential(*(Block(w) for _ in range(blocks))) for w in widths)
         self.sink = nn.ModuleList(Downsample2D(a, True, b) for a, b in zip(widths, widths[1:], strict=False))
         self.attention = Attention(
@@ -43,7 +45,7 @@ class ImageEncoder(nn.Module):
         )
 
     def forward(self, stack: Tensor) -> list[Tensor]:
-        """Args: pre-contrast stack (N, 3, H, W). Returns: features per level, finest (N, w0, H/4, W/4) first."""
+        """Args: pre-contrast stack (N, 3, H, W). Returns: features per level, finest (N, w0, H/8, W/8) first."""
         x = self.unshuffle(stack)
         x = self.conv_in(torch.cat([x, _coordinates(x)], 1))
         skips = []
@@ -58,6 +60,49 @@ class ImageEncoder(nn.Module):
             x = self.up[level](torch.cat([self.rise[level](x), skips[level]], 1))
             pyramid.insert(0, x)
         return pyramid
+
+
+class FineEncoder(nn.Module):
+    """Adds to upsampled context what the pixels say about its boundaries and small structures; zero at first."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.unshuffle = nn.PixelUnshuffle(DOWNSAMPLING)
+        self.conv_in = nn.Conv2d(NEIGHBOURS * DOWNSAMPLING**2, width, 3, padding=1)
+        self.blocks = nn.Sequential(Block(2 * width, width), Block(width))
+        self.to_residual = nn.Conv2d(width, width, 1)
+        for parameter in self.to_residual.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, stack: Tensor, context: Tensor) -> Tensor:
+        """Args: stack (N, 3, H, W), context features (N, F, H/4, W/4). Returns: finest features, like the context."""
+        pixels = self.conv_in(self.unshuffle(stack))
+        return context + self.to_residual(self.blocks(torch.cat([pixels, context], 1)))
+
+
+class ImageEncoder(nn.Module):
+    """Context and fine encoder together: a pyramid of features from the latent grid down.
+
+    Args:
+        widths: channels at the latent grid (1/4) and each halving of it, finest first.
+        blocks: residual blocks per level and direction of the context encoder.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256), blocks: int = 2) -> None:
+        super().__init__()
+        self.context = ContextEncoder(widths[1:], blocks)
+        self.project = nn.Conv2d(widths[1], widths[0], 1)
+        self.fine = FineEncoder(widths[0])
+
+    def coarse(self, stack: Tensor) -> Tensor:
+        """The finest features as the context alone knows them, at 1/8 resolution: (N, w0, H/8, W/8)."""
+        return self.project(self.context(stack)[0])
+
+    def forward(self, stack: Tensor) -> list[Tensor]:
+        """Args: pre-contrast stack (N, 3, H, W). Returns: features per level, finest (N, w0, H/4, W/4) first."""
+        pyramid = self.context(stack)
+        raised = nn.functional.interpolate(self.project(pyramid[0]), scale_factor=2, mode="bilinear")
+        return [self.fine(stack, raised), *pyramid]
 
 
 def _coordinates(x: Tensor) -> Tensor:

@@ -15,30 +15,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor
+from torch.nn import functional
 
 Start = Literal["mean", "noise"]
-_ONSET_S = 20.0
 
 
-def start_point(mean: Tensor, noise: Tensor, since_arrival_s: Tensor, start: Start, noise_scale: float) -> Tensor:
+def start_point(mean: Tensor, noise: Tensor, start: Start, noise_scale: float) -> Tensor:
     """The path's start x1.
 
-    Around the mean the noise grows with time since arrival from exactly zero, so that the sample has no jump at
-    arrival, where nothing is yet uncertain.
+    Around the mean the noise is in proportion to the enhancement nearby: how much a patient enhances is uncertain by a
+    factor, tissue that takes up nothing stays as it is, and the sample has no jump at arrival.
 
     Args:
         mean: (M, C, h, w).
         noise: (M, C, h, w), standard normal.
-        since_arrival_s: (M,) seconds.
         start: "mean" or "noise".
-        noise_scale: standard deviation around the mean long after arrival.
+        noise_scale: standard deviation around the mean, relative to the mean's magnitude.
     """
     if start == "noise":
         return noise
-    onset = 1.0 - torch.exp(-since_arrival_s.clamp(min=0.0) / _ONSET_S)
-    return mean + noise_scale * onset[:, None, None, None] * noise
+    magnitude = functional.avg_pool2d(mean.abs().mean(1, keepdim=True), 3, stride=1, padding=1)
+    return mean + noise_scale * magnitude * noise
 
 
 def integrate(velocity: Callable[[Tensor, float], Tensor], x1: Tensor, steps: int) -> Tensor:

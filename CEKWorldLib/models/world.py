@@ -17,6 +17,8 @@ from CEKWorldLib.models.kinetic_head import KineticHead
 from CEKWorldLib.models.sampler import Start, integrate, start_point
 from CEKWorldLib.models.time_encoder import ContinuousTimeEncoder, TextTimeEncoder
 
+TISSUES = 101
+"""Codes the tissue head tells apart: ``simulation.labels.Label``, all lesions as one."""
 _TOKEN_WIDTH = 128
 
 
@@ -82,6 +84,7 @@ class WorldModel(nn.Module):
         self.image_encoder = ImageEncoder(encoder_widths, configuration.encoder_blocks)
         self.time_encoder = time_encoder(configuration)
         self.kinetic_head = KineticHead(encoder_widths[0], configuration.embedding, LATENT_CHANNELS)
+        self.tissue_head = nn.Conv2d(encoder_widths[0], TISSUES, 1)
         self.injection = ZeroInjection(encoder_widths, injection_targets(widths))
         self.unet = UNet2DConditionModel(
             in_channels=2 * LATENT_CHANNELS,
@@ -134,14 +137,22 @@ class WorldModel(nn.Module):
         return self.kinetic_head(finest, embeddings[:, 1:], embeddings[:, 0])
 
     def velocity(
-        self, features: SliceFeatures, x: Tensor, mean: Tensor, tau: Tensor, times_s: Tensor, start: Start
+        self,
+        injected: tuple[Tensor, ...],
+        condition: Tensor,
+        arrival_s: Tensor,
+        x: Tensor,
+        mean: Tensor,
+        tau: Tensor,
+        times_s: Tensor,
+        start: Start,
     ) -> Tensor:
-        """The U-Net's velocity at x_tau; all of (N, T, ...) with tau and times (N, T)."""
+        """The U-Net's velocity at x_tau; x and mean are (N, T, 4, h, w), tau and times (N, T), the rest as features."""
         count, times = times_s.shape
-        embedding, tokens = self._embed(features.condition, features.arrival_s, times_s)
+        embedding, tokens = self._embed(condition, arrival_s, times_s)
         flag = torch.full_like(times_s, 1.0 if start == "mean" else -1.0)[..., None]
         hint = mean if start == "mean" else torch.zeros_like(mean)
-        *residuals, middle = (r.repeat_interleave(times, 0) for r in features.injected)
+        *residuals, middle = (r.repeat_interleave(times, 0) for r in injected)
         velocity = self.unet(
             torch.cat([x, hint], 2).flatten(0, 1),
             1000.0 * tau.flatten(),
@@ -169,16 +180,16 @@ class WorldModel(nn.Module):
         mean = self.regress(features.finest, features.condition, features.arrival_s, every)
         if steps == 0 and start == "mean":
             return mean
-        since = every - features.arrival_s[:, None]
         shared = noise[:, None].expand_as(mean).flatten(0, 1)
-        x1 = start_point(mean.flatten(0, 1), shared, since.flatten(), start, self.configuration.noise_scale)
+        x1 = start_point(mean.flatten(0, 1), shared, start, self.configuration.noise_scale)
 
         def velocity(x: Tensor, tau: float) -> Tensor:
             x = x.unflatten(0, (count, times))
-            return self.velocity(features, x, mean, torch.full_like(every, tau), every, start).flatten(0, 1)
+            where = (features.injected, features.condition, features.arrival_s)
+            return self.velocity(*where, x, mean, torch.full_like(every, tau), every, start).flatten(0, 1)
 
         latents = integrate(velocity, x1, max(steps, 1)).unflatten(0, (count, times))
-        return latents * (since > 0)[..., None, None, None]
+        return latents * (every > features.arrival_s[:, None])[..., None, None, None]
 
     def decode(self, latents: Tensor, features: SliceFeatures) -> Tensor:
         """Enhancement (N, T, H, W) of latents (N, T, 4, h, w), in units of the intensity scale."""

@@ -32,10 +32,10 @@ from CEKWorldLib.simulation.tissue import PARAMETERS, Texture, Tissue
 
 View = Literal["axial", "sagittal", "coronal"]
 
-# LPS directions of columns (i), rows (j) and slices (k) of each canonical view.
+# LPS directions of columns (i), rows (j) and slices (k) of each canonical view, right-handed as DICOM has them.
 AXES: dict[View, tuple[tuple[int, int, int], ...]] = {
     "axial": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "sagittal": ((0, 1, 0), (0, 0, -1), (1, 0, 0)),
+    "sagittal": ((0, 1, 0), (0, 0, -1), (-1, 0, 0)),
     "coronal": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
 }
 FAT_T1_S: dict[float | None, float] = {1.5: 0.296, 3.0: 0.367}  # Rakow-Penner et al., J Magn Reson Imaging 2006;23:87
@@ -82,15 +82,20 @@ class Case:
     lesions: tuple[Lesion, ...]
     receiver: Receiver
 
-    def signal(self, t: float) -> np.ndarray:
-        """Noiseless signal at any time, float32, in the scale of ``pre``; before arrival it equals ``signal(0)``."""
-        if t <= self.injection.arrival_s:
-            return self._baseline.copy()
-        return self._signal(t, (slice(None),) * 3)
+    def signal(self, t: float, slices: slice = slice(None)) -> np.ndarray:
+        """Noiseless signal at any time, float32, in the scale of ``pre``; before arrival it equals ``signal(0)``.
 
-    def enhancement(self, t: float) -> np.ndarray:
+        Args:
+            t: s after injection start.
+            slices: which of the volume's slices.
+        """
+        if t <= self.injection.arrival_s:
+            return self._baseline[slices].copy()
+        return self._signal(t, (slices, slice(None), slice(None)))
+
+    def enhancement(self, t: float, slices: slice = slice(None)) -> np.ndarray:
         """``signal(t) - signal(0)``: exactly zero before arrival and away from enhancing tissue."""
-        return self.signal(t) - self._baseline
+        return self.signal(t, slices) - self._baseline[slices]
 
     def curve(self, mask: np.ndarray, times: Sequence[float]) -> np.ndarray:
         """Mean noiseless signal inside a mask.

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from CEKWorldLib.models.condition import hide
+from CEKWorldLib.simulation.labels import Label, is_lesion
 from CEKWorldLib.training.bank import SIZE, SLICES, TIMES, Bank
 
 
@@ -23,7 +24,8 @@ class Batch:
         times_s: seconds after injection, (N, T).
         arrival_s: (N,).
         condition: (N, CONDITION_SIZE).
-        weight: loss weight per pixel and time, (N, T, H, W), mean near one.
+        weight: loss weight per pixel and time, (N, T, H, W).
+        labels: tissue of each pixel as ``Label`` codes, all lesions one, (N, H, W) int64.
     """
 
     stack: Tensor
@@ -32,50 +34,61 @@ class Batch:
     arrival_s: Tensor
     condition: Tensor
     weight: Tensor
+    labels: Tensor
 
 
-def draw_batch(
-    bank: Bank, slices: int, times: int, size: int, seed: int, step: int, device: torch.device, crop: bool = False
-) -> Batch:
+def draw_batch(bank: Bank, slices: int, times: int, size: int, seed: int, step: int, device: torch.device) -> Batch:
     """The batch of a step: a function of (seed, step) alone, so an interrupted run resumes to the same batches.
 
     Args:
-        size: image side; below 256 the images are shrunk, or cut when ``crop``.
+        size: image side; below 256 a window is cut out of each slice.
     """
     rng = np.random.default_rng([seed, step])
     ready = bank.ready()
     slabs = rng.choice(ready, slices, replace=len(ready) < slices)
-    centres = rng.integers(SLICES, size=slices)
-    stacks, enhancements, lesions, moments = [], [], [], []
-    for slab, centre in zip(slabs, centres, strict=True):
+    stacks, enhancements, labels, moments = [], [], [], []
+    for slab in slabs:
         chosen = np.sort(rng.choice(TIMES, times, replace=False))
-        neighbours = np.clip([centre - 1, centre, centre + 1], 0, SLICES - 1)
-        window = _window(rng, bank["lesion"][slab, centre], size) if crop else np.s_[:, :]
-        stack = bank["pre"][slab][neighbours][:, *window]
-        enhancement = bank["enhancement"][slab, centre][chosen][:, *window]
-        lesion = bank["lesion"][slab, centre][window]
+        images = torch.from_numpy(np.concatenate([bank["pre"][slab], bank["enhancement"][slab, chosen]])).float()
+        tissue = torch.from_numpy(np.minimum(bank["labels"][slab], Label.LESION))
         if bank["mirror"][slab] and rng.random() < 0.5:
-            stack, enhancement, lesion = stack[..., ::-1], enhancement[..., ::-1], lesion[..., ::-1]
-        gain = np.float32(rng.uniform(0.85, 1.15))  # the intensity scale of a real exam is only roughly the same
-        stacks.append(torch.from_numpy(stack.astype(np.float32) * gain))
-        enhancements.append(torch.from_numpy(enhancement.astype(np.float32) * gain))
-        lesions.append(torch.from_numpy(lesion.astype(np.float32)))
+            images, tissue = images.flip(-1), tissue.flip(-1)
+        if rng.random() < 0.5:
+            images, tissue = moved(images, tissue, rng)
+        window = _window(rng, is_lesion(tissue.numpy()), size)
+        images *= rng.uniform(0.85, 1.15)  # the intensity scale of a real exam is only roughly the same
+        stacks.append(images[:SLICES, *window])
+        enhancements.append(images[SLICES:, *window])
+        labels.append(tissue[window])
         moments.append(bank["times_s"][slab][chosen])
-    stack, enhancement = torch.stack(stacks), torch.stack(enhancements)
-    lesion = torch.stack(lesions)[:, None]
-    if not crop and size < SIZE:
-        factor = SIZE // size
-        stack, enhancement, lesion = (functional.avg_pool2d(x, factor) for x in (stack, enhancement, lesion))
+    enhancement, tissue = torch.stack(enhancements).to(device), torch.stack(labels).to(device).long()
     condition = torch.from_numpy(np.array(bank["condition"][slabs]))
     forget = torch.Generator().manual_seed(int(rng.integers(2**31)))
     return Batch(
-        stack=stack.to(device).contiguous(memory_format=torch.channels_last),
-        enhancement=enhancement.to(device),
+        stack=torch.stack(stacks).to(device).contiguous(memory_format=torch.channels_last),
+        enhancement=enhancement,
         times_s=torch.from_numpy(np.stack(moments)).to(device),
         arrival_s=torch.from_numpy(np.array(bank["arrival_s"][slabs])).to(device),
         condition=hide(condition, 0.2, forget).to(device),
-        weight=pixel_weight(enhancement, lesion).to(device),
+        weight=pixel_weight(enhancement, is_lesion(tissue)[:, None].float()),
+        labels=tissue,
     )
+
+
+def moved(images: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The same patient lying otherwise: turned by up to 8 degrees, 0.85 to 1.2 as large, shifted by up to 5 %.
+
+    Args:
+        images: (C, H, W).
+        labels: (H, W).
+    """
+    angle, size, (x, y) = np.radians(rng.uniform(-8, 8)), rng.uniform(0.85, 1.2), rng.uniform(-0.1, 0.1, 2)
+    cosine, sine = np.cos(angle) / size, np.sin(angle) / size
+    matrix = torch.tensor([[cosine, -sine, x], [sine, cosine, y]], dtype=torch.float32)
+    grid = functional.affine_grid(matrix[None], [1, 1, *labels.shape], align_corners=False)
+    images = functional.grid_sample(images[None], grid, align_corners=False)[0]
+    nearest = functional.grid_sample(labels[None, None].float(), grid, mode="nearest", align_corners=False)
+    return images, nearest[0, 0].to(labels.dtype)
 
 
 def pixel_weight(enhancement: Tensor, lesion: Tensor) -> Tensor:
@@ -84,7 +97,7 @@ def pixel_weight(enhancement: Tensor, lesion: Tensor) -> Tensor:
 
 
 def _window(rng: np.random.Generator, lesion: np.ndarray, size: int) -> tuple[slice, slice]:
-    """A crop that holds a lesion pixel half of the time."""
+    """A window that holds a lesion pixel half of the time; the whole slice when ``size`` is its side."""
     rows, columns = np.nonzero(lesion)
     if len(rows) and rng.random() < 0.5:
         pick = rng.integers(len(rows))

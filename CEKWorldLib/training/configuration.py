@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.configuration import Configuration
+from CEKWorldLib.training.consistency import Consistency
+from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Schedule
-from CEKWorldLib.training.stages import DecoderStage, FlowStage, RefinementStage, RegressionStage, Stage
+from CEKWorldLib.training.stages import ContextStage, DecoderStage, RefinementStage, RegressionStage, Stage
 
 SHIPPED = Path(__file__).parent / "configurations"
-STAGES: dict[str, type[Stage]] = {
+STAGES: dict[str, Callable[..., Stage]] = {
     "decoder": DecoderStage,
+    "context": ContextStage,
     "regression": RegressionStage,
     "refinement": RefinementStage,
     "flow": FlowStage,
@@ -23,14 +27,22 @@ STAGES: dict[str, type[Stage]] = {
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage as the file names it."""
+    """One stage as the file names it.
+
+    Attributes:
+        name: of its checkpoint and log entries.
+        kind: key of ``STAGES``.
+        schedule: how long and how hard.
+        options: what the stage's class takes beside.
+    """
 
     name: str
     kind: str
     schedule: Schedule
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self) -> Stage:
-        return STAGES[self.kind]()
+        return STAGES[self.kind](**self.options)
 
 
 @dataclass(frozen=True)
@@ -77,4 +89,10 @@ def _stage(entry: dict[str, Any]) -> StagePlan:
     name, kind = entry.pop("name"), entry.pop("kind")
     if kind not in STAGES:
         raise CEKWorldError(f"Training stage '{name}' has the kind '{kind}'; known are {', '.join(STAGES)}.")
-    return StagePlan(name, kind, Schedule(**entry))
+    known = {f.name for f in fields(Schedule)}
+    options = {key: value for key, value in entry.items() if key not in known}
+    if "consistency" in options:
+        options["consistency"] = Consistency(**options["consistency"])
+    plan = StagePlan(name, kind, Schedule(**{k: v for k, v in entry.items() if k in known}), options)
+    plan.make()  # an option the stage does not know shows here, not after hours
+    return plan

@@ -1,25 +1,29 @@
-"""The training loop: optimiser, moving average of the weights, log, checkpoints that resume to the exact step."""
+"""The training loop: optimiser, moving average of the weights, log, checkpoints that resume to the exact step.
+
+Several processes (GPUs, nodes, or CPU cores, started by ``accelerate launch`` or ``torchrun``) draw a batch each and
+average their gradients, so a run's result depends on how many there are but on nothing else.
+"""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from accelerate import PartialState
+from accelerate.utils import reduce
+from torch import nn
 from tqdm import tqdm
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.training.bank import Bank
 from CEKWorldLib.training.batches import draw_batch
+from CEKWorldLib.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from CEKWorldLib.training.log import TrainingLog
+from CEKWorldLib.training.sample_sheet import write_sample_sheet
 from CEKWorldLib.training.stages import Stage
 
 
@@ -29,17 +33,15 @@ class Schedule:
 
     Attributes:
         steps: optimiser steps.
-        slices, times: batch of N slices at T times each.
-        size: image side in pixels.
-        crop: cut ``size`` pixels out of the slice instead of shrinking it.
+        slices, times: batch of N slices at T times each, in every process.
+        size: image side in pixels; below 256 a window is cut out of each slice.
         learning_rate: peak; it rises over the first 5 % and falls to zero along a cosine.
     """
 
     steps: int
     slices: int
     times: int
-    size: int
-    crop: bool = False
+    size: int = 256
     learning_rate: float = 5e-4
 
     def rate(self, step: int) -> float:
@@ -56,7 +58,10 @@ class Loop:
         seed: all randomness of step k follows from (seed, k).
     """
 
-    checkpoint_every = 50
+    checkpoint_every = 100
+    log_every = 20
+    sheet_every = 500
+    rollbacks_allowed = 3
     ema_decay = 0.99
     gradient_norm = 1.0
 
@@ -73,96 +78,100 @@ class Loop:
         self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.average = {n: p.detach().clone() for n, p in self.weights.items()}
         self.optimiser = torch.optim.AdamW(self.weights.values(), lr=schedule.learning_rate, weight_decay=1e-3)
-        self.step = 0
+        self.processes = PartialState()
+        self.progress = Progress()
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / f"{self.name}.safetensors"
 
     def run(self) -> None:
-        """Trains to the end of the schedule, from the checkpoint where there is one; leaves the averaged weights."""
+        """Trains to the end of the schedule, from the checkpoint where there is one; leaves the averaged weights.
+
+        Raises:
+            CEKWorldError: gradients were not finite, and returning to the last checkpoint did not help.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._resume()
+        if self.checkpoint.exists():
+            self.progress = self._load()
         self.model.train()
-        bar = tqdm(total=self.schedule.steps, initial=self.step, desc=self.name, unit="step")
+        leads = self.processes.is_main_process
+        log = TrainingLog(self.folder, self.name) if leads else None
         began = time.monotonic()
-        while self.step < self.schedule.steps:
-            terms = self._advance()
-            bar.update()
-            if self.step % 20 == 0:
-                bar.set_postfix({k: f"{v:.4f}" for k, v in terms.items()})
-                self._log(terms, time.monotonic() - began)
-            if self.step % self.checkpoint_every == 0 or self.step == self.schedule.steps:
-                self._save()
-        bar.close()
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                weight.copy_(self.average[name])
+        with tqdm(total=self.schedule.steps, desc=self.name, unit="step", disable=not leads) as bar:
+            while self.progress.step < self.schedule.steps:
+                bar.update(self.progress.step - bar.n)
+                terms = self._advance()
+                if terms is None:
+                    self._roll_back()
+                elif log:
+                    self._record(terms, log, bar, time.monotonic() - began)
+            bar.update(self.progress.step - bar.n)
+        if log:
+            log.close()
+        self.processes.wait_for_everyone()
+        self._take_average()
         self.model.eval()
 
-    def _advance(self) -> dict[str, float]:
-        schedule = self.schedule
-        batch = draw_batch(
-            self.bank, schedule.slices, schedule.times, schedule.size, self.seed, self.step, self.device, schedule.crop
-        )
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+    def _advance(self) -> dict[str, float] | None:
+        """One optimiser step; None where the gradient is not finite, which all processes see in their average."""
+        schedule, step = self.schedule, self.progress.step
+        draw = step * self.processes.num_processes + self.processes.process_index
+        seed = self.seed + 7919 * self.progress.rollbacks
+        batch = draw_batch(self.bank, schedule.slices, schedule.times, schedule.size, seed, draw, self.device)
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
         for group in self.optimiser.param_groups:
-            group["lr"] = schedule.rate(self.step)
+            group["lr"] = schedule.rate(step)
         self.optimiser.zero_grad(set_to_none=True)
         terms = self.stage.losses(self.model, batch, generator)
-        loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            raise CEKWorldError(
-                f"Training stage '{self.name}' met a loss that is not finite at step {self.step}; the last checkpoint "
-                f"is kept at {self.checkpoint}. Lower the learning rate and start again."
-            )
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.weights.values(), self.gradient_norm)
+        torch.stack(list(terms.values())).sum().backward()
+        self._average_gradients()
+        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.gradient_norm)
+        if not torch.isfinite(norm):
+            return None
         self.optimiser.step()
-        self.step += 1
-        decay = min(self.ema_decay, self.step / (self.step + 10))
+        self.progress = replace(self.progress, step=step + 1)
+        decay = min(self.ema_decay, (step + 1) / (step + 11))
         with torch.no_grad():
             for name, weight in self.weights.items():
                 self.average[name].lerp_(weight, 1.0 - decay)
-        return {name: float(term) for name, term in terms.items()}
+        return {name: term.item() for name, term in terms.items()}
 
-    def _log(self, terms: dict[str, float], seconds: float) -> None:
-        path = self.folder / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(["stage", "step", "term", "value", "learning_rate", "seconds"])
-            for term, value in terms.items():
-                rate = self.schedule.rate(self.step - 1)
-                writer.writerow([self.name, self.step, term, f"{value:.6g}", f"{rate:.3g}", f"{seconds:.1f}"])
-
-    def _save(self) -> None:
-        tensors: dict[str, Tensor] = {}
-        for index, (name, weight) in enumerate(self.weights.items()):
-            tensors[f"weight.{name}"] = weight.detach()
-            tensors[f"average.{name}"] = self.average[name]
-            state = self.optimiser.state_dict()["state"].get(index, {})
-            for key, value in state.items():
-                tensors[f"optimiser.{key}.{name}"] = value
-        temporary = self.checkpoint.with_suffix(".partial")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"step": json.dumps(self.step)})
-        os.replace(temporary, self.checkpoint)
-
-    def _resume(self) -> None:
-        if not self.checkpoint.exists():
+    def _average_gradients(self) -> None:
+        if self.processes.num_processes == 1:
             return
-        with safe_open(self.checkpoint, "pt") as file:
-            self.step = json.loads(file.metadata()["step"])
-        tensors = load_file(self.checkpoint, device=str(self.device))
-        state: dict[int, dict[str, Tensor]] = {}
+        gradients = [weight.grad for weight in self.weights.values() if weight.grad is not None]
+        mean = reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+        for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _record(self, terms: dict[str, float], log: TrainingLog, bar: tqdm, seconds: float) -> None:
+        step, last = self.progress.step, self.progress.step == self.schedule.steps
+        if step % self.log_every == 0:
+            bar.set_postfix({k: f"{v:.4f}" for k, v in terms.items()})
+            log.write(step, terms, self.schedule.rate(step - 1), seconds)
+        if step % self.checkpoint_every == 0 or last:
+            save_checkpoint(self.checkpoint, self.weights, self.average, self.optimiser, self.progress)
+        if step % self.sheet_every == 0 or last:
+            sheet = self.folder / "samples" / f"{self.name}-{step:06d}.png"
+            write_sample_sheet(self.model, self.bank, sheet, f"{self.name}, step {step}")
+
+    def _roll_back(self) -> None:
+        """Returns to the last checkpoint, and goes on with other batches."""
+        self.processes.wait_for_everyone()  # for a checkpoint the main process is writing
+        rollbacks = self.progress.rollbacks + 1
+        if rollbacks > self.rollbacks_allowed or not self.checkpoint.exists():
+            raise CEKWorldError(
+                f"Training stage '{self.name}' met gradients that are not finite at step {self.progress.step}, after "
+                f"{rollbacks - 1} returns to a checkpoint. What it has so far is kept in {self.folder}. Lower its "
+                "learning rate and start again."
+            )
+        self.progress = replace(self._load(), rollbacks=rollbacks)
+
+    def _load(self) -> Progress:
+        return load_checkpoint(self.checkpoint, self.weights, self.average, self.optimiser)
+
+    def _take_average(self) -> None:
         with torch.no_grad():
-            for index, (name, weight) in enumerate(self.weights.items()):
-                weight.copy_(tensors[f"weight.{name}"])
-                self.average[name].copy_(tensors[f"average.{name}"])
-                state[index] = {
-                    key.split(".")[1]: value
-                    for key, value in tensors.items()
-                    if key.startswith("optimiser.") and key.split(".", 2)[2] == name
-                }
-        self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
+            for name, weight in self.weights.items():
+                weight.copy_(self.average[name])

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 
 from CEKWorldLib import __version__
-from CEKWorldLib.models.bundle import save_model
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.world import WorldModel, channels_last
 from CEKWorldLib.training.bank import Bank, build
 from CEKWorldLib.training.batches import draw_batch
@@ -18,7 +20,13 @@ from CEKWorldLib.training.loop import Loop
 
 
 def train(
-    configuration: TrainingConfiguration, work: Path, output: Path, device: torch.device, seed: int, workers: int
+    configuration: TrainingConfiguration,
+    work: Path,
+    output: Path,
+    device: torch.device,
+    seed: int,
+    workers: int,
+    init: str | None = None,
 ) -> str:
     """Makes the bank, runs the stages in order, and writes the model folder; a second call goes on where it stopped.
 
@@ -27,17 +35,25 @@ def train(
         output: the model folder to write.
         seed: of weights and batches.
         workers: simulator processes.
+        init: model to start from, by name or folder; fresh weights when None.
 
     Returns:
-        sha256 of the weights.
+        sha256 of the weights; empty in all processes but the main one, which writes.
     """
-    bank = build(work / "bank", configuration.slabs, configuration.bank_seed, workers)
+    processes = PartialState()
+    with processes.main_process_first():
+        bank = build(work / "bank", configuration.slabs, configuration.bank_seed, workers)
     torch.manual_seed(seed)
     model = channels_last(WorldModel(configuration.model)).to(device)
-    standardise_latents(model, bank, seed)
+    if init is None:
+        standardise_latents(model, bank, seed)
+    else:
+        _start_from(model, init)
     for plan in configuration.stages:
         Loop(model, plan.make(), plan.schedule, bank, work, plan.name, seed).run()
     metadata = model_metadata(configuration, seed, __version__)
+    if not processes.is_main_process:
+        return ""
     return save_model(model, output, metadata, model_card(configuration, metadata))
 
 
@@ -47,17 +63,33 @@ def standardise_latents(model: WorldModel, bank: Bank, seed: int, batches: int =
     device = next(model.parameters()).device
     squares = []
     for step in range(batches):
-        batch = draw_batch(bank, 2, 4, 256, seed + 1, step, device)
+        batch = draw_batch(bank, 4, 4, 256, seed + 1, step, device)
         latents = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None])
         squares.append(latents.square().mean((0, 2, 3)).cpu().numpy())
     rms = np.sqrt(np.mean(squares, axis=0))
     model.autoencoder.latent_std.copy_(torch.from_numpy(rms))
 
 
-def run(configuration: str, output: Path, device: str, seed: int, workers: int) -> None:
+def _start_from(model: WorldModel, init: str) -> None:
+    """Gives a model the weights, and the scale of the latents, of a trained one.
+
+    Raises:
+        CEKWorldError: its networks have other sizes.
+    """
+    try:
+        model.load_state_dict(load_model(init).state_dict())
+    except RuntimeError as error:
+        raise CEKWorldError(
+            f"The model '{init}' does not fit the configuration '{model.name}': their networks differ in size. Train "
+            "with the configuration that the model was made with, or without --init."
+        ) from error
+
+
+def run(configuration: str, output: Path, device: str, seed: int, workers: int, init: str | None = None) -> None:
     """The command line's entry: bank, checkpoints and log go to ``output``, the model folder to ``output/model``."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    processes = PartialState(cpu=device == "cpu")
+    place = processes.device if device == "auto" else torch.device(device)
     model = output / "model"
-    digest = train(read_configuration(configuration), output, model, torch.device(device), seed, workers)
-    print(f"Model written to {model} (weights sha256 {digest[:16]}...).")
+    digest = train(read_configuration(configuration), output, model, place, seed, workers, init)
+    if processes.is_main_process:
+        print(f"Model written to {model} (weights sha256 {digest[:16]}...).")

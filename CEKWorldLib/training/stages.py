@@ -1,25 +1,22 @@
-"""The stages: decoder, regression of the mean, both together, flow. Each names what it trains and gives a loss.
+"""The stages up to the mean: decoder, context, regression, both together. Each names what it trains and its loss.
 
-Losses over the times of a slice (Latent Alignment, Latent Difference) add to the regression and flow stages through
-``extra_losses``; a batch holds several sorted times of each slice for them.
+A batch holds several sorted times of each slice, as losses over time need. The flow has a file of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from CEKWorldLib.models.sampler import Start, start_point
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.training.batches import Batch
 
 Losses = dict[str, Tensor]
-ExtraLoss = Callable[[Tensor, Batch], Tensor]
-"""Takes clean latents (N, T, 4, h, w) as the model predicts them and the batch; gives a scalar."""
+_LEAST_ENHANCEMENT = 0.2
+_TISSUE_SHARE = 0.1
 
 
 class Stage(Protocol):
@@ -59,21 +56,60 @@ class DecoderStage:
         return {"reconstruction": weighted_l1(decoded, truth, batch.weight.flatten(0, 1)[:, None])}
 
 
+def relative_l1(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Weighted error over the error of predicting nothing, per slice, then the mean.
+
+    A brain takes up a tenth of what a liver does; a plain mean would train the liver alone. The floor keeps a slice
+    with next to no enhancement from outweighing all others.
+    """
+    error = ((prediction - truth).abs() * weight).flatten(1).mean(1)
+    nothing = (truth.abs() * weight).flatten(1).mean(1)
+    return (error / (nothing + _LEAST_ENHANCEMENT)).mean()
+
+
+def tissue_loss(model: WorldModel, features: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of the tissue at each feature pixel, weighted as the enhancement is.
+
+    Kinetics follow from tissue and protocol, and a label says without noise what the curves of a few protocols say
+    only on average. Exams without labels go without this term.
+    """
+    step = batch.labels.shape[-1] // features.shape[-1]
+    labels = batch.labels[:, step // 2 :: step, step // 2 :: step]
+    weight = functional.avg_pool2d(batch.weight.amax(1, keepdim=True), step)[:, 0]
+    error = functional.cross_entropy(model.tissue_head(features), labels, reduction="none")
+    return _TISSUE_SHARE * (error * weight).sum() / weight.sum()
+
+
+class ContextStage:
+    """Regress the mean latent at half its resolution from the context alone: cheap steps for most of the weights."""
+
+    def trained(self, model: WorldModel) -> list[nn.Module]:
+        encoder = model.image_encoder
+        return [encoder.context, encoder.project, model.time_encoder, model.kinetic_head, model.tissue_head]
+
+    def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
+        features = model.image_encoder.coarse(batch.stack)
+        mean = model.regress(features, batch.condition, batch.arrival_s, batch.times_s)
+        with torch.no_grad():
+            truth = functional.avg_pool2d(encode_truth(model, batch).flatten(0, 1), 2).unflatten(0, mean.shape[:2])
+            weight = functional.avg_pool2d(batch.weight, 8)[:, :, None]
+        return {"latent": relative_l1(mean, truth, weight), "tissue": tissue_loss(model, features, batch)}
+
+
 class RegressionStage:
     """Regress the mean latent at every time."""
 
-    def __init__(self, extra_losses: Mapping[str, ExtraLoss] | None = None) -> None:
-        self.extra_losses = dict(extra_losses or {})
-
     def trained(self, model: WorldModel) -> list[nn.Module]:
-        return [model.image_encoder, model.time_encoder, model.kinetic_head]
+        return [model.image_encoder, model.time_encoder, model.kinetic_head, model.tissue_head]
 
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
         finest = model.image_encoder(batch.stack)[0]
         mean = model.regress(finest, batch.condition, batch.arrival_s, batch.times_s)
-        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None].expand_as(mean)
-        terms = {"latent": weighted_l1(mean, encode_truth(model, batch), weight)}
-        return terms | {name: loss(mean, batch) for name, loss in self.extra_losses.items()}
+        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
+        return {
+            "latent": relative_l1(mean, encode_truth(model, batch), weight),
+            "tissue": tissue_loss(model, finest, batch),
+        }
 
 
 class RefinementStage(RegressionStage):
@@ -85,50 +121,14 @@ class RefinementStage(RegressionStage):
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
         features = model.encode_slices(batch.stack, batch.condition, batch.arrival_s)
         mean = model.regress(features.finest, batch.condition, batch.arrival_s, batch.times_s)
-        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None].expand_as(mean)
+        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
         picked = torch.randperm(batch.times_s.shape[1], generator=generator)[:1]
         decoded = model.decode(mean[:, picked], features)
-        terms = {
-            "latent": 0.5 * weighted_l1(mean, encode_truth(model, batch), weight),
-            "pixel": weighted_l1(decoded, batch.enhancement[:, picked], batch.weight[:, picked]),
+        return {
+            "latent": relative_l1(mean, encode_truth(model, batch), weight),
+            "pixel": relative_l1(decoded, batch.enhancement[:, picked], batch.weight[:, picked]),
+            "tissue": tissue_loss(model, features.finest, batch),
         }
-        return terms | {name: loss(mean, batch) for name, loss in self.extra_losses.items()}
-
-
-class FlowStage:
-    """Learn the velocity from the start point to the latent; one in four batches starts from pure noise."""
-
-    noise_start_share = 0.25
-
-    def __init__(self, extra_losses: Mapping[str, ExtraLoss] | None = None) -> None:
-        self.extra_losses = dict(extra_losses or {})
-
-    def trained(self, model: WorldModel) -> list[nn.Module]:
-        tokens = [model.time_encoder.to_tokens] if hasattr(model.time_encoder, "to_tokens") else []
-        return [model.unet, model.injection, *tokens]
-
-    def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
-        start: Start = "noise" if torch.rand((), generator=generator) < self.noise_start_share else "mean"
-        features = model.encode_slices(batch.stack, batch.condition, batch.arrival_s)
-        target = encode_truth(model, batch)
-        with torch.no_grad():
-            mean = model.regress(features.finest, batch.condition, batch.arrival_s, batch.times_s)
-        count, times = batch.times_s.shape
-        shared = torch.randn(count, 1, *mean.shape[2:], generator=generator).to(mean).expand_as(mean)
-        since = (batch.times_s - batch.arrival_s[:, None]).flatten()
-        scale = model.configuration.noise_scale
-        x1 = start_point(mean.flatten(0, 1), shared.flatten(0, 1), since, start, scale).unflatten(0, (count, times))
-        # Logit-normal, with a quarter at tau = 1 exactly, where few-step sampling spends most of its steps.
-        tau = torch.sigmoid(torch.randn(count, 1, generator=generator))
-        tau = torch.where(torch.rand(count, 1, generator=generator) < 0.25, torch.ones_like(tau), tau).to(mean)
-        tau = tau.expand(count, times)
-        wide = tau[..., None, None, None]
-        x = (1 - wide) * target + wide * x1
-        velocity = model.velocity(features, x, mean, tau, batch.times_s, start)
-        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
-        error = ((velocity - (x1 - target)).square() * weight).sum() / (weight.sum() * velocity.shape[2])
-        clean = x - wide * velocity
-        return {"velocity": error} | {name: loss(clean, batch) for name, loss in self.extra_losses.items()}
 
 
 def encode_truth(model: WorldModel, batch: Batch) -> Tensor:

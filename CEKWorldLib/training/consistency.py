@@ -1,0 +1,55 @@
+"""Which of LAL and LDL a stage trains with, how strongly, and in which reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from CEKWorldLib.training.alignment import Axis, excess_alignment, latent_alignment
+from CEKWorldLib.training.difference import VIRTUAL_POINTS, latent_difference, official_difference
+
+Mode = Literal["official", "latent"]
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Spatiotemporal consistency learning of one stage. MRI CEKWorld trains the diffusion, then with LAL at weight 6,
+    then with LDL at weight 1 and LAL off; both in one stage is the joint training it names as future work.
+
+    Attributes:
+        alignment: weight of Latent Alignment Learning; 0 leaves it out.
+        axis: its covariance over channels (the authors' code) or regions.
+        above_truth: punish only what exceeds the true latents' own value.
+        difference: weight of Latent Difference Learning; 0 leaves it out.
+        mode: on the network's output in seconds (the authors' code), or on clean latents without a unit.
+        points: virtual times between two acquired ones.
+        dense_slices: slices of a batch whose dense sequence is computed; one of four costs a third of a step.
+    """
+
+    alignment: float = 0.0
+    axis: Axis = "channel"
+    above_truth: bool = False
+    difference: float = 0.0
+    mode: Mode = "latent"
+    points: int = VIRTUAL_POINTS
+    dense_slices: int = 1
+
+    def align(self, clean: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """LAL of predicted clean latents (N, T, 4, h, w) against the batch's truth; nothing at weight 0."""
+        if not self.alignment:
+            return {}
+        value = excess_alignment(clean, truth, self.axis) if self.above_truth else latent_alignment(clean, self.axis)
+        return {"alignment": self.alignment * value}
+
+    def smooth(self, output: Tensor, clean: Tensor, times_s: Tensor, arrival_s: Tensor) -> dict[str, Tensor]:
+        """LDL of a dense sequence (N, D, 4, h, w) at times (N, D).
+
+        Args:
+            output: what the network put out.
+            clean: the clean latents that follow from it.
+        """
+        if self.mode == "official":
+            return {"difference": self.difference * official_difference(output, times_s)}
+        return {"difference": self.difference * latent_difference(clean, times_s, arrival_s)}

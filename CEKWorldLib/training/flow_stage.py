@@ -1,0 +1,141 @@
+"""The flow stage: the diffusion part of the world model, with spatiotemporal consistency learning where asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from CEKWorldLib.models.sampler import Start, start_point
+from CEKWorldLib.models.world import WorldModel
+from CEKWorldLib.training.batches import Batch
+from CEKWorldLib.training.consistency import Consistency
+from CEKWorldLib.training.difference import dense_times, interpolated
+from CEKWorldLib.training.stages import Losses, encode_truth
+
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Exams:
+    """Slices of a batch, cut to a window of the latent grid, without gradient.
+
+    Attributes:
+        pyramid: image features per level.
+        injected: residuals for the U-Net, with gradient.
+        condition, arrival_s: (N, CONDITION_SIZE), (N,).
+        noise: (N, 1, 4, h, w), one field per slice for all its times.
+    """
+
+    pyramid: list[Tensor]
+    injected: tuple[Tensor, ...]
+    condition: Tensor
+    arrival_s: Tensor
+    noise: Tensor
+
+    def first(self, count: int) -> Exams:
+        return Exams(
+            [level[:count] for level in self.pyramid],
+            tuple(r[:count] for r in self.injected),
+            self.condition[:count],
+            self.arrival_s[:count],
+            self.noise[:count],
+        )
+
+
+class FlowStage:
+    """Learn the velocity from the start point to the latent; one in four batches starts from pure noise.
+
+    The U-Net is convolutional and sees the whole slice through the injected features, so it is trained on windows of
+    the latent grid, which cost a quarter.
+
+    Args:
+        consistency: LAL and LDL; none by default.
+        noise_start_share: share of batches that start from noise; 1 trains the published diffusion alone.
+    """
+
+    window = 32
+
+    def __init__(self, consistency: Consistency | None = None, noise_start_share: float = 0.25) -> None:
+        self.consistency = consistency or Consistency()
+        self.noise_start_share = noise_start_share
+
+    def trained(self, model: WorldModel) -> list[nn.Module]:
+        tokens = [model.time_encoder.to_tokens] if hasattr(model.time_encoder, "to_tokens") else []
+        return [model.unet, model.injection, *tokens]
+
+    def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
+        start: Start = "noise" if torch.rand((), generator=generator) < self.noise_start_share else "mean"
+        with torch.no_grad():
+            pyramid = model.image_encoder(batch.stack)
+            target = encode_truth(model, batch)
+            weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
+        noise = torch.randn(len(target), 1, *target.shape[2:], generator=generator).to(target)
+        window = self._window(target, len(pyramid), generator)
+        pyramid = [_cut(level, window, 2**n) for n, level in enumerate(pyramid)]
+        target, weight, noise = (_cut(x, window) for x in (target, weight, noise))
+        exams = Exams(pyramid, tuple(model.injection(pyramid)), batch.condition, batch.arrival_s, noise)
+        tau = _draw_tau(len(target), generator).to(target).expand(target.shape[:2])
+        velocity, clean, truth = _flow(model, exams, target, batch.times_s, tau, start)
+        error = ((velocity - truth).square() * weight).sum() / (weight.sum() * velocity.shape[2])
+        terms = {"velocity": error} | self.consistency.align(clean, target)
+        if self.consistency.difference:
+            terms |= self._difference(model, exams, target, batch.times_s, start, generator)
+        return terms
+
+    def _difference(
+        self, model: WorldModel, exams: Exams, target: Tensor, times_s: Tensor, start: Start, generator: torch.Generator
+    ) -> Losses:
+        """LDL over the dense sequence of the first slices: one noise field and one diffusion time for all of it.
+
+        In the authors' reading virtual frames are noise at diffusion times of their own.
+        """
+        count = min(self.consistency.dense_slices, len(target))
+        exams, target, times_s = exams.first(count), target[:count], times_s[:count]
+        dense, acquired = dense_times(times_s, generator, self.consistency.points)
+        latents = interpolated(target, times_s, dense)
+        tau = _draw_tau(count, generator).to(target).expand(dense.shape)
+        if self.consistency.mode == "official":
+            virtual = torch.randn(latents.shape, generator=generator).to(latents)
+            latents = torch.where(acquired[..., None, None, None], latents, virtual)
+            tau = torch.where(acquired, tau, torch.rand(tau.shape, generator=generator).to(tau))
+        velocity, clean, _ = _flow(model, exams, latents, dense, tau, start)
+        return self.consistency.smooth(velocity, clean, dense, exams.arrival_s)
+
+    def _window(self, latents: Tensor, levels: int, generator: torch.Generator) -> Window:
+        step = 2 ** (levels - 1)  # the coarsest level is cut at whole pixels
+        sides = []
+        for side in latents.shape[-2:]:
+            room = max(side - self.window, 0) // step
+            corner = step * int(torch.randint(room + 1, (), generator=generator))
+            sides.append(slice(corner, corner + min(self.window, side)))
+        return sides[0], sides[1]
+
+
+def _flow(
+    model: WorldModel, exams: Exams, latents: Tensor, times_s: Tensor, tau: Tensor, start: Start
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Predicted velocity, the clean latents that follow, and the true velocity, at tau on the way to ``latents``."""
+    with torch.no_grad():
+        mean = model.regress(exams.pyramid[0], exams.condition, exams.arrival_s, times_s)
+        flat = exams.noise.expand_as(mean).flatten(0, 1)
+        x1 = start_point(mean.flatten(0, 1), flat, start, model.configuration.noise_scale).view_as(mean)
+        wide = tau[..., None, None, None]
+        x = (1 - wide) * latents + wide * x1
+    exam = (exams.injected, exams.condition, exams.arrival_s)
+    velocity = model.velocity(*exam, x, mean, tau, times_s, start)
+    return velocity, x - wide * velocity, x1 - latents
+
+
+def _draw_tau(count: int, generator: torch.Generator) -> Tensor:
+    """(count, 1): logit-normal, a quarter at tau = 1 exactly, where few-step sampling spends most of its steps."""
+    tau = torch.sigmoid(torch.randn(count, 1, generator=generator))
+    return torch.where(torch.rand(count, 1, generator=generator) < 0.25, torch.ones_like(tau), tau)
+
+
+def _cut(x: Tensor, window: Window, factor: int = 1) -> Tensor:
+    """A window of the latent grid out of maps at ``1 / factor`` of its resolution."""
+    rows, columns = (slice(s.start // factor, s.stop // factor) for s in window)
+    return x[..., rows, columns]
