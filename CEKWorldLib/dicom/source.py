@@ -1,0 +1,204 @@
+"""What a new DICOM object takes over from the images it was made from: patient, study, frame of reference, place."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, generate_uid
+from pydicom.valuerep import DA, DT, TM
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.dicom_files import Header, find_series
+from CEKWorldLib.exam.dicom_planes import Plane, planes_of
+
+UTF8 = "ISO_IR 192"
+NEW_STUDY_DESCRIPTION = "CEKWorld: new study, the source was not DICOM"
+
+# Modules Patient, Clinical Trial Subject, General Study, Patient Study, Clinical Trial Study and Frame of Reference
+# (PS3.3 C.7.1.1 to C.7.4.1), without what points to other objects or is retired.
+_PATIENT_AND_STUDY = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "OtherPatientIDsSequence",
+    "PatientBirthDate", "PatientBirthTime", "PatientSex", "EthnicGroup", "PatientComments", "QualityControlSubject",
+    "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence",
+    "BreedRegistrationSequence", "ResponsiblePerson", "ResponsiblePersonRole", "ResponsibleOrganization",
+    "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+    "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName", "StudyID", "StudyDescription", "PhysiciansOfRecord", "ProcedureCodeSequence",
+    "PatientAge", "PatientSize", "PatientWeight", "PatientSexNeutered", "PregnancyStatus", "TimezoneOffsetFromUTC",
+    "FrameOfReferenceUID", "PositionReferenceIndicator",
+)  # fmt: skip
+# How the patient lay and which part is shown: true of everything computed from the images.
+_BODY = ("PatientPosition", "BodyPartExamined", "Laterality", "ImageLaterality", "AnatomicRegionSequence")
+# Type 2: present even where nothing is known.
+_REQUIRED = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
+    "ReferringPhysicianName", "StudyID", "PositionReferenceIndicator", "PatientPosition",
+)  # fmt: skip
+_BODY_PARTS = {"breast": "BREAST", "abdomen": "ABDOMEN", "brain": "BRAIN"}  # PS3.16 annex L
+_SAME_PLACE_MM = 0.01
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One image of the source.
+
+    Attributes:
+        header: of its file, without pixels; the frames of one file share it.
+        plane: where it lies.
+    """
+
+    header: Dataset
+    plane: Plane
+
+    @property
+    def centre(self) -> np.ndarray:
+        """LPS mm of the middle of the image, the same however its rows and columns run."""
+        (rows, columns), plane = self.plane.shape, self.plane
+        along_row, along_column = plane.orientation[:3], plane.orientation[3:]
+        middle = along_column * plane.spacing[0] * (rows - 1) / 2 + along_row * plane.spacing[1] * (columns - 1) / 2
+        return plane.position + middle
+
+    @property
+    def frame(self) -> int | None:
+        """The number of the frame, from 1; None where the file holds one image."""
+        return self.plane.frame + 1 if "NumberOfFrames" in self.header else None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where new objects belong.
+
+    Attributes:
+        common: attributes every new object takes over as they are: patient, study, frame of reference, body part.
+        images: one per slice, in order along their normal; empty where the source was not DICOM.
+        started: when the source was acquired, which is where synthesized times count from; the time of export where
+            the source does not say.
+    """
+
+    common: Dataset
+    images: tuple[SourceImage, ...]
+    started: datetime
+
+    @property
+    def headers(self) -> list[Dataset]:
+        """The headers of the source's files, each once, in slice order."""
+        return list({image.header.SOPInstanceUID: image.header for image in self.images}.values())
+
+
+def read_source(path: Path | str, series: str | int | None = None) -> Source:
+    """Reads the headers of the series a synthesis or a measurement was made from. Nothing is written to it.
+
+    Where the series holds several phases, the first one acquired stands for each slice.
+
+    Args:
+        path: a DICOM folder, or one file of the series.
+        series: SeriesNumber or the beginning of the SeriesInstanceUID, where the folder holds several.
+
+    Raises:
+        CEKWorldError: no such folder, no MR series in it, several and none chosen, headers damaged or without UIDs.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CEKWorldError(f"{path} does not exist; name the DICOM folder the series was made from.")
+    with warnings.catch_warnings():
+        # Texts on dirty headers quote their values, which may be a patient's.
+        warnings.simplefilter("ignore")
+        headers, _ = find_series(path, series)
+        try:
+            return _source(headers)
+        except CEKWorldError:
+            raise
+        except Exception:  # header values are converted on access, and damaged ones raise many kinds
+            # Not "from" the error, whose text may quote a patient's values.
+            raise CEKWorldError(f"{path.name} has a damaged DICOM header; export it again.") from None
+
+
+def new_study(anatomy: str | None = None) -> Source:
+    """A study of its own for a series whose source was not DICOM; its name and description say so.
+
+    Args:
+        anatomy: breast, abdomen or brain, where known.
+    """
+    now = datetime.now()
+    common = Dataset()
+    common.SpecificCharacterSet = UTF8
+    common.StudyInstanceUID = generate_uid(prefix=None)
+    common.FrameOfReferenceUID = generate_uid(prefix=None)
+    # Of its own, so that no archive files the study under a patient it knows.
+    common.PatientID = f"CEKWORLD-{common.StudyInstanceUID[-12:]}"
+    common.PatientName = "CEKWorld^Source not DICOM"
+    common.StudyDescription = NEW_STUDY_DESCRIPTION
+    common.StudyDate, common.StudyTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    if anatomy in _BODY_PARTS:
+        common.BodyPartExamined = _BODY_PARTS[anatomy]
+    return Source(_completed(common), (), now)
+
+
+def _source(headers: Sequence[Header]) -> Source:
+    images = _first_of_each_slice(
+        [SourceImage(header.data, plane) for header in headers for plane in planes_of(header)]
+    )
+    first = images[0].header
+    return Source(_common(first), tuple(images), _started(first) or datetime.now())
+
+
+def _common(header: Dataset) -> Dataset:
+    header.decode()  # from whatever character set: all objects are written in UTF-8
+    common = Dataset()
+    common.SpecificCharacterSet = UTF8
+    for keyword in (*_PATIENT_AND_STUDY, *_BODY):
+        if keyword in header:
+            common[keyword] = copy.deepcopy(header[keyword])
+    if not UID(str(common.get("StudyInstanceUID", ""))).is_valid:
+        raise CEKWorldError(
+            "The source has no valid StudyInstanceUID, so nothing can be filed with it; export it again."
+        )
+    if not common.get("FrameOfReferenceUID"):
+        common.FrameOfReferenceUID = generate_uid(prefix=None)
+    return _completed(common)
+
+
+def _completed(common: Dataset) -> Dataset:
+    for keyword in _REQUIRED:
+        if keyword not in common:
+            setattr(common, keyword, "")
+    # Type 2C: required of paired parts, and of those not named; empty says that the side is not known.
+    if "ImageLaterality" not in common and "Laterality" not in common:
+        common.Laterality = ""
+    return common
+
+
+def _first_of_each_slice(images: Sequence[SourceImage]) -> list[SourceImage]:
+    """The images in order along their normal; of several in one place, the one acquired first."""
+    orientation = images[0].plane.orientation
+    normal = np.cross(orientation[:3], orientation[3:])
+    first: dict[int, SourceImage] = {}
+    for image in sorted(images, key=_acquisition_order):
+        first.setdefault(round(float(image.centre @ normal) / _SAME_PLACE_MM), image)
+    return [first[height] for height in sorted(first)]
+
+
+def _acquisition_order(image: SourceImage) -> tuple[datetime, int]:
+    return _started(image.header) or datetime.min, int(image.header.get("InstanceNumber") or 0)
+
+
+def _started(header: Dataset) -> datetime | None:
+    """When the images were acquired: the most telling date and time the header has."""
+    if moment := header.get("AcquisitionDateTime"):
+        return datetime.fromisoformat(DT(moment).isoformat()).replace(tzinfo=None)
+    for event in ("Acquisition", "Content", "Series", "Study"):
+        date = header.get(f"{event}Date") or header.get("StudyDate")
+        time = header.get(f"{event}Time")
+        if date and time:
+            return datetime.combine(DA(date), TM(time))
+    return None
