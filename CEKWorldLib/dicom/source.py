@@ -69,6 +69,12 @@ class SourceImage:
         return plane.position + middle
 
     @property
+    def extent_mm(self) -> tuple[float, float]:
+        """Sides of the image: down a column and along a row."""
+        (rows, columns), (between_rows, between_columns) = self.plane.shape, self.plane.spacing
+        return rows * between_rows, columns * between_columns
+
+    @property
     def frame(self) -> int | None:
         """The number of the frame, from 1; None where the file holds one image."""
         return self.plane.frame + 1 if "NumberOfFrames" in self.header else None
