@@ -10,9 +10,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from CEKWorldLib import __version__
-from CEKWorldLib.dicom.source import Source
+from CEKWorldLib.dicom.source import Source, take_over
 
 MANUFACTURER, PRODUCT = "CEKWorld project", "CEKWorld"
+_SCANNER = ("InstitutionName", "StationName", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
 _SCANNER = ("InstitutionName", "StationName", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
 IMAGE_COMMENTS = "SYNTHETIC - AI generated - research use only - not for diagnosis"
 STATEMENT = (
@@ -124,13 +125,5 @@ def _equipment(purpose: str, meaning: str, description: str) -> Dataset:
 def _scanner(header: Dataset) -> Dataset:
     item = _equipment("109101", "Acquisition Equipment", "Acquired the images that the synthetic ones start from.")
     item.Manufacturer = str(header.get("Manufacturer") or "unknown")
-    for keyword in (
-        "InstitutionName",
-        "StationName",
-        "ManufacturerModelName",
-        "DeviceSerialNumber",
-        "SoftwareVersions",
-    ):
-        if header.get(keyword):
-            item[keyword] = header[keyword]
+    take_over(item, header, _SCANNER)
     return item

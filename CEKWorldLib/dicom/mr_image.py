@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from CEKWorldLib.dicom.source import take_over
 from CEKWorldLib.exam.dicom_protocol import acquisition_of
 from CEKWorldLib.exam.protocol import Acquisition
 
@@ -32,9 +33,7 @@ def describe_acquisition(dataset: Dataset, header: Dataset | None, acquisition: 
     header = Dataset() if header is None else header
     for keyword in _EMPTY:
         setattr(dataset, keyword, "")
-    for keyword in _COPIED:
-        if header.get(keyword) not in (None, "", []):
-            dataset[keyword] = header[keyword]
+    take_over(dataset, header, _COPIED)
     # "RM", research mode, and "NONE" are the terms for a sequence that is not known.
     dataset.ScanningSequence = _known(header, "ScanningSequence", _SCANNING_SEQUENCES) or ["RM"]
     dataset.SequenceVariant = _known(header, "SequenceVariant", _SEQUENCE_VARIANTS) or ["NONE"]
@@ -49,7 +48,7 @@ def describe_acquisition(dataset: Dataset, header: Dataset | None, acquisition: 
         ("FlipAngle", read.flip_angle_deg, acquisition.flip_angle_deg),
         ("MagneticFieldStrength", read.field_strength_t, acquisition.field_strength_t),
     ):
-        if (number := value or known) is not None:
+        if number := value or known:
             setattr(dataset, keyword, f"{number:.10g}")
 
 

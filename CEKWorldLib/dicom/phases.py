@@ -113,7 +113,8 @@ class _Image:
         _, data.Rows, data.Columns = stack.shape
         data.PixelSpacing = [_decimal(value) for value in stack.spacing[:2]]
         data.SpacingBetweenSlices = _decimal(stack.spacing[2])
-        data.SliceThickness = (header or data).get("SliceThickness") or data.SpacingBetweenSlices
+        thickness = header.get("SliceThickness") if header else None
+        data.SliceThickness = _decimal(thickness or stack.spacing[2])
         data.ImageOrientationPatient = [_decimal(value) for value in stack.orientation]
         scale.describe(data)
 

@@ -10,9 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+from pydicom import config
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, generate_uid
-from pydicom.valuerep import DA, DT, TM
+from pydicom.valuerep import DA, DT, TM, validate_value
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.dicom_files import Header, find_series
@@ -45,6 +48,7 @@ _REQUIRED = (
     "ReferringPhysicianName", "StudyID", "PositionReferenceIndicator", "PatientPosition",
 )  # fmt: skip
 _BODY_PARTS = {"breast": "BREAST", "abdomen": "ABDOMEN", "brain": "BRAIN"}  # PS3.16 annex L
+_UNPAIRED = {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "LIVER", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 _SAME_PLACE_MM = 0.01
 
 
@@ -53,7 +57,7 @@ class SourceImage:
     """One image of the source.
 
     Attributes:
-        header: of its file, without pixels; the frames of one file share it.
+        header: of its file, without pixels, private and unreadable elements; the frames of one file share it.
         plane: where it lies.
     """
 
@@ -150,25 +154,56 @@ def new_study(anatomy: str | None = None) -> Source:
     return Source(_completed(common), (), now)
 
 
+def take_over(target: Dataset, header: Dataset, keywords: Sequence[str]) -> None:
+    """Copies attributes from a source header, without empty ones and those whose value breaks the rules of its type."""
+    for keyword in keywords:
+        if keyword in header and not header[keyword].is_empty and _is_valid(header[keyword]):
+            target[keyword] = copy.deepcopy(header[keyword])
+
+
+def _is_valid(element: DataElement) -> bool:
+    """Whether every value keeps to its type (PS3.5 6.2), such as the format of an age; sequences always."""
+    if element.VR == "SQ":
+        return True
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    try:
+        for value in values:
+            validate_value(element.VR, str(value) if element.VR in ("DS", "IS") else value, config.RAISE)
+    except ValueError:
+        return False
+    return True
+
+
 def _source(headers: Sequence[Header]) -> Source:
-    images = _first_of_each_slice(
-        [SourceImage(header.data, plane) for header in headers for plane in planes_of(header)]
-    )
+    every = [SourceImage(header.data, plane) for header in headers for plane in planes_of(header)]
+    images = _first_of_each_slice(every)
+    for header in {id(image.header): image.header for image in images}.values():
+        _keep_readable(header)
     first = images[0].header
     return Source(_common(first), tuple(images), _started(first) or datetime.now())
 
 
+def _keep_readable(header: Dataset) -> None:
+    """Drops what is private or damaged, so that no later access fails, and brings texts to Unicode."""
+    header.remove_private_tags()
+    for tag in list(header.keys()):
+        try:
+            header[tag]
+        except Exception:  # damaged values raise many kinds
+            del header[tag]
+    header.decode()
+
+
 def _common(header: Dataset) -> Dataset:
-    header.decode()  # from whatever character set: all objects are written in UTF-8
     common = Dataset()
     common.SpecificCharacterSet = UTF8
-    for keyword in (*_PATIENT_AND_STUDY, *_BODY):
+    take_over(common, header, (*_PATIENT_AND_STUDY, *_BODY))
+    # What identifies patient and study is taken over as it is, however it is spelled.
+    for keyword in _REQUIRED:
         if keyword in header:
             common[keyword] = copy.deepcopy(header[keyword])
     if not UID(str(common.get("StudyInstanceUID", ""))).is_valid:
-        raise CEKWorldError(
-            "The source has no valid StudyInstanceUID, so nothing can be filed with it; export it again."
-        )
+        raise CEKWorldError("The source has no valid StudyInstanceUID to file new objects with; export it again.")
     if not common.get("FrameOfReferenceUID"):
         common.FrameOfReferenceUID = generate_uid(prefix=None)
     return _completed(common)
@@ -178,8 +213,12 @@ def _completed(common: Dataset) -> Dataset:
     for keyword in _REQUIRED:
         if keyword not in common:
             setattr(common, keyword, "")
-    # Type 2C: required of paired parts, and of those not named; empty says that the side is not known.
-    if "ImageLaterality" not in common and "Laterality" not in common:
+    # Type 2C: required of paired parts; empty says that the side is not known.
+    if (
+        common.get("BodyPartExamined") not in _UNPAIRED
+        and "ImageLaterality" not in common
+        and "Laterality" not in common
+    ):
         common.Laterality = ""
     return common
 
