@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import config
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, generate_uid
 from pydicom.valuerep import DA, DT, TM, validate_value
 
+from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.dicom_files import Header, find_series
 from CEKWorldLib.exam.dicom_planes import Plane, planes_of
@@ -120,9 +121,7 @@ def read_source(path: Path | str, series: str | int | None = None) -> Source:
     path = Path(path)
     if not path.exists():
         raise CEKWorldError(f"{path} does not exist; name the DICOM folder the series was made from.")
-    with warnings.catch_warnings():
-        # Texts on dirty headers quote their values, which may be a patient's.
-        warnings.simplefilter("ignore")
+    with quiet():
         headers, _ = find_series(path, series)
         try:
             return _source(headers)
@@ -148,10 +147,11 @@ def new_study(anatomy: str | None = None) -> Source:
     common.PatientID = f"CEKWORLD-{common.StudyInstanceUID[-12:]}"
     common.PatientName = "CEKWorld^Source not DICOM"
     common.StudyDescription = NEW_STUDY_DESCRIPTION
+    common.StudyID = "1"
     common.StudyDate, common.StudyTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     if anatomy in _BODY_PARTS:
         common.BodyPartExamined = _BODY_PARTS[anatomy]
-    return Source(_completed(common), (), now)
+    return Source(complete(common), (), now)
 
 
 def take_over(target: Dataset, header: Dataset, keywords: Sequence[str]) -> None:
@@ -161,10 +161,27 @@ def take_over(target: Dataset, header: Dataset, keywords: Sequence[str]) -> None
             target[keyword] = copy.deepcopy(header[keyword])
 
 
+def complete(common: Dataset) -> Dataset:
+    """Adds, empty, what an object must have even where nothing is known; returns the dataset itself."""
+    for keyword in _REQUIRED:
+        if keyword not in common:
+            setattr(common, keyword, "")
+    # Type 2C: required of paired parts; empty says that the side is not known.
+    if (
+        common.get("BodyPartExamined") not in _UNPAIRED
+        and "ImageLaterality" not in common
+        and "Laterality" not in common
+    ):
+        common.Laterality = ""
+    return common
+
+
 def _is_valid(element: DataElement) -> bool:
-    """Whether every value keeps to its type (PS3.5 6.2), such as the format of an age; sequences always."""
+    """Whether the type is the attribute's (PS3.6) and every value keeps to it (PS3.5 6.2); sequences always."""
     if element.VR == "SQ":
         return True
+    if element.VR not in dictionary_VR(element.tag):
+        return False
     values = element.value if isinstance(element.value, MultiValue) else [element.value]
     try:
         for value in values:
@@ -206,21 +223,7 @@ def _common(header: Dataset) -> Dataset:
         raise CEKWorldError("The source has no valid StudyInstanceUID to file new objects with; export it again.")
     if not common.get("FrameOfReferenceUID"):
         common.FrameOfReferenceUID = generate_uid(prefix=None)
-    return _completed(common)
-
-
-def _completed(common: Dataset) -> Dataset:
-    for keyword in _REQUIRED:
-        if keyword not in common:
-            setattr(common, keyword, "")
-    # Type 2C: required of paired parts; empty says that the side is not known.
-    if (
-        common.get("BodyPartExamined") not in _UNPAIRED
-        and "ImageLaterality" not in common
-        and "Laterality" not in common
-    ):
-        common.Laterality = ""
-    return common
+    return complete(common)
 
 
 def _first_of_each_slice(images: Sequence[SourceImage]) -> list[SourceImage]:

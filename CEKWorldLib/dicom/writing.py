@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.errors import CEKWorldError
 
 _PREFIX, _SUFFIX = ".cekworld-export-", ".partial"
@@ -76,9 +75,7 @@ def write_dataset(dataset: Dataset, path: Path) -> None:
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = BytesIO()
     try:
-        # Values taken over from the source are written as they are, also those the standard frowns at.
-        with warnings.catch_warnings(), config.disable_value_validation():
-            warnings.simplefilter("ignore")
+        with quiet():
             dataset.save_as(buffer, enforce_file_format=True)
     except Exception:  # the writer raises whatever the value does, and quotes it
         raise CEKWorldError(
