@@ -49,10 +49,12 @@ def rows(path) -> list[dict[str, str]]:
 
 def test_the_band_of_a_plateau_has_the_units_of_the_plot():
     # Reference 150 % at 90 s: ten per cent of the signal 250 are 25, of the enhancement 15 points of enhancement.
-    lesion = {d: roi_curves(200 * WASHOUT[:, None, None, None], TIMES, {"a": np.ones((1, 1, 1))}, Settings(definition=d))
-              for d in ("signal", "enhancement")}  # fmt: skip
-    assert plateau_band(lesion["signal"][0]) == pytest.approx((125.0, 175.0))
-    assert plateau_band(lesion["enhancement"][0]) == pytest.approx((135.0, 165.0))
+    curve, mask = 200 * WASHOUT[:, None, None, None], {"lesion": np.ones((1, 1, 1))}
+    by_signal, by_enhancement = (
+        roi_curves(curve, TIMES, mask, Settings(definition=definition))[0] for definition in ("signal", "enhancement")
+    )
+    assert plateau_band(by_signal) == pytest.approx((125.0, 175.0))
+    assert plateau_band(by_enhancement) == pytest.approx((135.0, 165.0))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def maps(
         times_s: (T,) seconds after the start of the injection.
         settings: definitions; ``noise_sd`` there blanks the air around the body.
         threads: how many to use; None takes the machine's cores.
-        progress: told the share that is done, 0 to 1; a true answer cancels.
+        progress: told the share that is done, 0 to 1; True as an answer cancels.
 
     Returns:
         ``MAP_NAMES`` to (slices, rows, columns): ``curve_type`` and ``initial_phase`` as uint8, with ``curve_type``
