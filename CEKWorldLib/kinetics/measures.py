@@ -50,6 +50,7 @@ def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str
     areas = _areas(enhancement, arrival_index, axis)
     return {
         "baseline": baseline,
+        "reference_enhancement": reference,
         "percent_enhancement": early,
         "delayed_enhancement": late,
         "peak_enhancement": peak,

@@ -22,6 +22,7 @@ class Statistics:
 
     Attributes:
         baseline: S0, in signal units.
+        reference_enhancement: PE of the sample the delayed phase is compared with, %.
         percent_enhancement: PE at t_e, %.
         delayed_enhancement: PE at t_l, %.
         peak_enhancement: largest PE after contrast, %.
@@ -45,6 +46,7 @@ class Statistics:
     """
 
     baseline: np.ndarray
+    reference_enhancement: np.ndarray
     percent_enhancement: np.ndarray
     delayed_enhancement: np.ndarray
     peak_enhancement: np.ndarray
