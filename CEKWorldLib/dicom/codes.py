@@ -7,7 +7,6 @@ enhancement ratio, initial phase and volume shares among them, is coded under ``
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.sr.codedict import codes
@@ -83,18 +82,11 @@ SIGNAL = Quantity(
 VOXELS = Quantity("voxels", _own("voxels", "Number of voxels"), _unit("{voxels}", "voxels"))
 
 
-class CodedType(NamedTuple):
-    """A curve type as DICOM codes it, and the colour readers expect of it."""
-
-    code: Code
-    colour: str
-
-
 # Made for prostate reports, but worded for any organ.
 CURVE_TYPES = {
-    CurveType.PERSISTENT: CodedType(codes.DCM.PersistentDelayedPhaseType1Curve, "blue"),
-    CurveType.PLATEAU: CodedType(codes.DCM.PlateauDelayedPhaseType2Curve, "green"),
-    CurveType.WASHOUT: CodedType(codes.DCM.WashoutDelayedPhaseType3Curve, "red"),
+    CurveType.PERSISTENT: codes.DCM.PersistentDelayedPhaseType1Curve,
+    CurveType.PLATEAU: codes.DCM.PlateauDelayedPhaseType2Curve,
+    CurveType.WASHOUT: codes.DCM.WashoutDelayedPhaseType3Curve,
 }
 INITIAL_PHASES = {
     InitialPhase.SLOW: _own("initial-slow", "Slow initial phase"),
@@ -102,9 +94,8 @@ INITIAL_PHASES = {
     InitialPhase.FAST: _own("initial-fast", "Fast initial phase"),
 }
 SHARES = {
-    CurveType.PERSISTENT: Quantity("persistent", _own("share-persistent", "Volume share of type 1 curves"), _PERCENT),
-    CurveType.PLATEAU: Quantity("plateau", _own("share-plateau", "Volume share of type 2 curves"), _PERCENT),
-    CurveType.WASHOUT: Quantity("washout", _own("share-washout", "Volume share of type 3 curves"), _PERCENT),
+    kind: Quantity(f"share type {number}", _own(f"share-type-{number}", f"Share of type {number} voxels"), _PERCENT)
+    for number, kind in enumerate(CURVE_TYPES, start=1)
 }
 PROCEDURE = Code("113091000", "SCT", "Magnetic resonance imaging")
 CURVE_TYPE = codes.DCM.TimeCourseOfSignal

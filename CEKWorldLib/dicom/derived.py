@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from pydicom.uid import generate_uid
 
 from CEKWorldLib import __version__
 from CEKWorldLib.dicom.marking import MANUFACTURER, PRODUCT, Provenance, mark_synthetic_image
+from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.dicom.stack import Stack
 from CEKWorldLib.errors import CEKWorldError
@@ -33,22 +33,21 @@ _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters of a value of LO and of ST (P
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """Keeps what libraries say of headers from screen and log: they quote the values they dislike.
+    """Keeps what libraries say of headers from screen and log, as ``quiet`` does, and from messages.
 
     Raises:
-        CEKWorldError: for a ValueError, by which highdicom refuses headers.
+        CEKWorldError: for a ValueError, by which highdicom refuses headers, quoting them.
     """
     logger = logging.getLogger("highdicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     except ValueError as error:
-        place = f"{type(error).__name__} in {_innermost(error)}"
         raise CEKWorldError(
-            f"The source's header does not allow this DICOM object ({place}); export the source again."
+            f"The source's header does not allow this DICOM object (refused by {_innermost(error)}); "
+            "export the source again."
         ) from None
     finally:
         logger.setLevel(level)

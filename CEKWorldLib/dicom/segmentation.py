@@ -19,6 +19,7 @@ from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.export.style import region_colour
+from CEKWorldLib.export.type_colours import PALETTES
 
 REGIONS_SERIES, CURVE_TYPES_SERIES = 9201, 9202
 
@@ -96,9 +97,9 @@ def curve_type_segmentation(
             algorithm_identification=algorithm,
             tracking_uid=generate_uid(prefix=None),
             tracking_id=code.meaning,
-            display_color=CIELabColor.from_string(colour),
+            display_color=CIELabColor.from_rgb(*PALETTES["standard"][kind]),
         )
-        for number, (code, colour) in enumerate(CURVE_TYPES.values(), start=1)
+        for number, (kind, code) in enumerate(CURVE_TYPES.items(), start=1)
     ]
     stack = np.stack([types == kind for kind in CURVE_TYPES], axis=-1)
     return _segmentation(
