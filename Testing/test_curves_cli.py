@@ -145,6 +145,21 @@ def test_samples_give_a_band_and_shares(series, capsys):
     assert "of 4 samples" in (series.parent / "out" / "curves.svg").read_text(encoding="utf-8")
 
 
+def test_maps_of_samples_come_with_their_mean_spread_and_shares(series):
+    samples = [write_series(series.parent / f"seed{seed}.seq.nrrd", noise=9.0, seed=seed) for seed in (1, 2)]
+    more = [text for seed in (1, 2) for text in ("--sample", str(series.parent / f"seed{seed}.seq.nrrd"))]
+    assert curves(series, "--maps", *more) == OK
+
+    def read(name: str) -> np.ndarray:
+        return sitk.GetArrayFromImage(sitk.ReadImage(str(series.parent / "out" / "maps" / f"{name}.nrrd")))
+
+    peaks = [maps(frames, np.array(TIMES))["peak_enhancement"] for frames in (write_series(series), *samples)]
+    np.testing.assert_allclose(read("peak_enhancement_mean"), np.mean(peaks, axis=0), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(read("peak_enhancement_sd"), np.std(peaks, axis=0, ddof=1), rtol=1e-3, atol=1e-3)
+    shares = [read(f"share_{kind.name.lower()}") for kind in CurveType]
+    np.testing.assert_allclose(sum(shares), 100.0, rtol=1e-5)
+
+
 def test_a_mask_on_another_grid_a_foreign_sample_and_nothing_to_do_are_refused_and_leave_nothing(series, capsys):
     lesion = series.parent / "lesion.nrrd"
     shifted = Volume(GRID.voxels, GRID.spacing, (-38.0, 12.5, 7.25), GRID.direction)
@@ -156,7 +171,7 @@ def test_a_mask_on_another_grid_a_foreign_sample_and_nothing_to_do_are_refused_a
         (["--roi", str(lesion), "--sample", str(series.parent / "short.seq.nrrd")], "short.seq.nrrd"),
         (["--roi", str(lesion), "--tissue", "muscle"], "no region muscle"),
         ([], "--roi"),
-        (["--sample", str(series)], "--roi"),
+        (["--maps", "--sample", str(series.parent / "short.seq.nrrd")], "short.seq.nrrd"),
         (["--maps", "--times", "0,1,2,3,4,5,6,7,8,8"], ""),
     ):
         assert curves(series, *options) == USER_ERROR

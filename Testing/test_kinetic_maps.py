@@ -59,6 +59,15 @@ def test_integers_and_doubles_give_the_maps_of_the_same_numbers(frames, kind):
         np.testing.assert_array_equal(values, maps(whole, TIMES)[name])
 
 
+def test_phases_of_one_time_are_averaged_integers_too(frames):
+    whole = np.rint(frames).astype(np.int16)
+    twice = np.concatenate([whole, whole[:1] + 1])
+    result = maps(twice, np.append(TIMES, TIMES[0]))
+    expected = maps(np.concatenate([whole[:1] + np.float32(0.5), whole[1:]]), TIMES)
+    for name in MAP_NAMES:
+        np.testing.assert_allclose(result[name], expected[name], rtol=1e-5, err_msg=name)
+
+
 def test_the_number_of_threads_changes_nothing(frames):
     one, three = maps(frames, TIMES, threads=1), maps(frames, TIMES, threads=3)
     for name in MAP_NAMES:

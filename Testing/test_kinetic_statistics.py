@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from CEKWorldLib.errors import CEKWorldError
@@ -124,10 +124,15 @@ def test_a_curve_without_a_usable_baseline_is_not_evaluable(curve, definitions):
     st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=len(TIMES), max_size=len(TIMES)),
     st.sampled_from([np.float32, np.float64]),
 )
+@example([1e-39] * 3 + [1.0] * 8, np.float32)
+@example([1.0] * 3 + [1.0 + 1e-7] * 2 + [2.0] * 6, np.float64)
+@example([1.0] * 3 + [1e-30] * 3 + [2.0] * 5, np.float32)
 def test_no_signal_whatever_gives_an_infinite_statistic(values, kind):
     with np.errstate(all="ignore"):
         numbers = curve_statistics(np.array(values, kind), TIMES).numbers()
-    assert not any(np.isinf(value) and abs(max(values, key=abs)) < 1e30 for value in numbers.values())
+        assert not np.isinf(list(numbers.values())).any()
+        by_enhancement = curve_statistics(np.array(values, kind), TIMES, Settings(definition="enhancement"))
+    assert not np.isinf(by_enhancement.delayed_change)
 
 
 def test_a_single_baseline_finds_arrival_by_the_slope_and_says_so():

@@ -33,6 +33,7 @@ from CEKWorldLib.kinetics.noise import background_noise
 from CEKWorldLib.kinetics.quantities import QUANTITIES
 from CEKWorldLib.kinetics.roi import RoiResult, roi_curves, with_uncertainty
 from CEKWorldLib.kinetics.settings import Settings
+from CEKWorldLib.kinetics.uncertainty import map_uncertainty
 
 
 def measure(args: argparse.Namespace, folder: Path) -> tuple[str, tuple[str, ...]]:
@@ -61,7 +62,7 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[str, tuple[str, ...
         lines += ["", _table(results)]
         lines += [f"{result.name}: {note}" for result in results for note in result.notes]
     if args.maps:
-        _write_maps(folder / "maps", series, settings)
+        _write_maps(folder / "maps", args, series, settings)
     return "\n".join(lines), series.notes
 
 
@@ -103,7 +104,7 @@ def _write_regions(folder: Path, results: Sequence[RoiResult], synthetic: bool, 
     write_roi_json(folder / "kinetics.json", results, synthetic)
 
 
-def _write_maps(folder: Path, series: TimeSeries, settings: Settings) -> None:
+def _write_maps(folder: Path, args: argparse.Namespace, series: TimeSeries, settings: Settings) -> None:
     """Air is blanked where it tells its noise; a region's curve is not judged by the noise of single voxels."""
     if settings.noise_sd is None:
         settings = replace(settings, noise_sd=background_noise(series.frames[0]))
@@ -113,6 +114,14 @@ def _write_maps(folder: Path, series: TimeSeries, settings: Settings) -> None:
             bar.update(round(100 * share) - bar.n)
 
         computed = maps(series.frames, series.times_s, settings, progress=show)
+    units = {name: unit for name, (_, unit) in QUANTITIES.items()}
+    if args.sample:
+        spread = map_uncertainty(_samples(args, series), series.times_s, settings, tuple(QUANTITIES))
+        for name in QUANTITIES:
+            computed |= {f"{name}_mean": spread.mean[name], f"{name}_sd": spread.sd[name]}
+            units |= {f"{name}_mean": units[name], f"{name}_sd": units[name]}
+        computed |= {f"share_{_word(kind)}": share for kind, share in spread.type_shares.items()}
+        units |= {f"share_{_word(kind)}": "%" for kind in spread.type_shares}
     folder.mkdir()
     attributes = {
         "CEKWorld.Synthetic": "1" if series.synthetic else "0",
@@ -120,8 +129,7 @@ def _write_maps(folder: Path, series: TimeSeries, settings: Settings) -> None:
         "CEKWorld.Definition": settings.description(),
     }
     for name, values in tqdm(computed.items(), desc="writing maps", disable=None, file=sys.stderr):
-        unit = {"CEKWorld.Unit": QUANTITIES[name].unit} if name in QUANTITIES else {}
-        write_map(folder / f"{name}.nrrd", values, series.grid, attributes | unit)
+        write_map(folder / f"{name}.nrrd", values, series.grid, attributes | {"CEKWorld.Unit": units.get(name, "")})
     for palette in PALETTES:
         write_colour_table(folder / f"curve_type_{palette}.ctbl", palette)
 

@@ -22,7 +22,8 @@ and writes to DIR:
   statistics.csv          one row per region: type, SER, slopes, times, areas, shares of types
   voxels.csv              the same for every voxel of the regions
   kinetics.json           all of it, with the settings
-  maps/                   with --maps: a volume of each statistic, and the types' colours
+  maps/                   with --maps: a volume of each statistic, and the types' colours;
+                          with --sample also its mean, its sd, and each type's share
 
 SERIES is a DICOM folder, a .seq.nrrd, a MultiVolume NRRD or a 4-D NIfTI file; "cekworld
 phases" lists its times.
@@ -99,8 +100,6 @@ def run(args: argparse.Namespace) -> None:
     """Measures and writes everything, or nothing."""
     if not args.roi and not args.maps:
         raise CEKWorldError("Nothing to measure; name a region with --roi, or ask for --maps.")
-    if args.sample and not args.roi:
-        raise CEKWorldError("--sample adds to the curve of a region; name one with --roi.")
     with staged_folder(args.output, args.overwrite, FILES) as staging:
         from CEKWorldLib.cli.curve_results import measure
 

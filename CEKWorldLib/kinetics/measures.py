@@ -17,7 +17,8 @@ from CEKWorldLib.kinetics.weights import weighted_sums
 
 _RISE_PERCENT = 5.0  # the least rise that counts as bolus arrival
 _SIGMAS = 3.0
-_ROUNDING = 1e-3  # percent; exactly 10 % must stay a plateau in float32
+_ROUNDING = 1e-3  # percent; exactly 10 % must stay a plateau in float32, and less than it is no denominator
+_ABSURD_PERCENT = 1e9  # a baseline that makes this of a sample is rounding, not signal
 
 
 def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str, np.ndarray]:
@@ -32,8 +33,7 @@ def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str
         (n,) arrays under the names of the attributes of ``Statistics``.
     """
     baseline, noise = _baseline(samples, axis, settings)
-    enhancement = samples - baseline
-    enhancement *= 100.0 / baseline
+    enhancement = _enhancement(samples, baseline)
     noise_percent = None if noise is None else 100.0 * noise / baseline
 
     early = axis.early.astype(samples.dtype) @ enhancement
@@ -44,7 +44,7 @@ def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str
     arrival = _at(axis.times_s.clip(min=0.0), arrival_index, samples.dtype)
     if axis.arrival_s is not None:
         arrival = np.where(np.isnan(baseline), np.nan, axis.arrival_s).astype(samples.dtype)
-    peak_s = _at(axis.times_s, np.where(np.isnan(baseline), -1, peak_index), samples.dtype)
+    peak_s = _at(axis.times_s, np.where(np.isnan(baseline), np.int16(-1), peak_index), samples.dtype)
     reference = _reference(enhancement, early, axis, settings)
     change = _change(reference, late, settings)
     areas = _areas(enhancement, arrival_index, axis)
@@ -70,15 +70,24 @@ def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str
 
 
 def _baseline(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> tuple[np.ndarray, np.ndarray | None]:
-    """S0, NaN for curves that cannot be judged, and the noise of one sample, None where nothing tells it."""
+    """S0, NaN where not positive or within the noise, and the noise of one sample, None where nothing tells it."""
     before = samples[: axis.baseline]
     baseline = before.mean(axis=0)
     floor = _SIGMAS * (settings.noise_sd or 0.0)
-    # One sample that is not finite makes the sum so.
-    baseline[~((baseline > 0) & (baseline >= floor) & np.isfinite(samples.sum(axis=0)))] = np.nan
+    baseline[~((baseline > 0) & (baseline >= floor))] = np.nan
     if len(before) > 1:
         return baseline, before.std(axis=0, ddof=1)
     return baseline, None if settings.noise_sd is None else np.full_like(baseline, settings.noise_sd)
+
+
+def _enhancement(samples: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """PE of every sample; NaN throughout, also in ``baseline``, for a curve of which any sample cannot be judged."""
+    enhancement = samples - baseline
+    enhancement *= 100.0 / baseline
+    unusable = ~(np.abs(enhancement).max(axis=0) < _ABSURD_PERCENT)
+    baseline[unusable] = np.nan
+    enhancement[:, unusable] = np.nan
+    return enhancement
 
 
 def _peak(enhancement: np.ndarray, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +144,7 @@ def _reference(enhancement: np.ndarray, early: np.ndarray, axis: TimeAxis, setti
 def _change(reference: np.ndarray, late: np.ndarray, settings: Settings) -> np.ndarray:
     """D: 100 (S_l - S_ref) / S_ref, or 100 (PE_l - PE_ref) / PE_ref."""
     whole = reference + 100.0 if settings.definition == "signal" else reference
-    return 100.0 * _ratio(late - reference, np.maximum(whole, 0.0))
+    return 100.0 * _ratio(late - reference, np.where(whole > _ROUNDING, whole, 0.0))
 
 
 def _areas(enhancement: np.ndarray, arrival_index: np.ndarray, axis: TimeAxis) -> np.ndarray:

@@ -99,7 +99,7 @@ class TimeAxis:
             signal: (N, ...) as the times were given.
 
         Returns:
-            (T, ...), the array itself where nothing had to be done.
+            (T, ...), the array itself where nothing had to be done; averages are floating point.
         """
         if len(signal) != len(self.order):
             raise ValueError(f"{len(signal)} samples, but {len(self.order)} times")
@@ -110,7 +110,8 @@ class TimeAxis:
             return in_time
         counts = self.counts.reshape(-1, *[1] * (signal.ndim - 1))
         first = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
-        return (np.add.reduceat(in_time, first, axis=0) / counts).astype(signal.dtype)
+        mean = np.add.reduceat(in_time, first, axis=0) / counts
+        return mean.astype(np.result_type(signal.dtype, np.float32), copy=False)
 
 
 def _early(times: np.ndarray, baseline: int, settings: Settings) -> tuple[np.ndarray, float, list[str]]:
