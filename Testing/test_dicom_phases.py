@@ -29,6 +29,7 @@ from CEKWorldLib.dicom.phases import export_phases
 from CEKWorldLib.dicom.source import new_study, read_source
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.exam.reading import read_exam
+from CEKWorldLib.exam.series_reading import read_series
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.export.seq_nrrd import write_sequence
@@ -346,7 +347,6 @@ def test_damaged_header_values_are_left_out_and_never_quoted(exam, tmp_path, cap
 
 
 def test_the_command_exports_quietly_about_the_patient(exam, tmp_path, capfd, caplog):
-    pytest.importorskip("CEKWorldLib.exam.series_reading")
     series = synthesized(exam)
     facts = {"model": "compact", "model_sha256": "ab" * 32, "seed": "3", "Synthetic": "1"}
     path = tmp_path / "phases.seq.nrrd"
@@ -365,7 +365,6 @@ def test_the_command_exports_quietly_about_the_patient(exam, tmp_path, capfd, ca
 
 
 def test_exported_phases_are_read_back_as_the_same_series(exported, exam):
-    read_series = pytest.importorskip("CEKWorldLib.exam.series_reading").read_series
     series, read = synthesized(exam), read_series(exported.folder)
     assert read.synthetic and read.times_s == pytest.approx(TIMES_S, abs=1e-3)
     assert np.abs(read.frames - series.frames).max() <= 0.5

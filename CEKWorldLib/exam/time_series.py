@@ -21,6 +21,9 @@ class TimeSeries:
         grid: geometry of every frame; its voxels are those of the first frame.
         synthetic: whether a model made it, as the file says, or a scanner.
         time_sources: per phase, where its time came from, such as "AcquisitionDateTime".
+        zero_source: where time zero came from, such as "ContrastBolusStartTime". Empty where nothing says when the
+            injection began: times then count from the first phase, and a note says so.
+        series_numbers: per phase its DICOM SeriesNumber; empty for other files.
         notes: sentences to show the user.
         source: the file or folder it was read from.
         acquisition: sequence settings, None where the header is silent.
@@ -31,6 +34,8 @@ class TimeSeries:
     grid: Volume
     synthetic: bool = False
     time_sources: tuple[str, ...] = ()
+    zero_source: str = ""
+    series_numbers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: Path | None = None
     acquisition: Acquisition = field(default_factory=Acquisition)
