@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -249,6 +251,30 @@ def test_credentials_stay_out_of_addresses_and_off_open_networks(tmp_path, login
     with pytest.raises(CEKWorldError, match="unencrypted"):
         send(tmp_path, "http://archive.example/dicom-web")
     assert PASSWORD not in repr(credentials_for("localhost", encrypted=False))
+
+
+def test_the_keyring_is_asked_where_the_environment_is_silent(monkeypatch):
+    asked = []
+
+    def get_credential(service: str, user: str | None) -> SimpleNamespace:
+        asked.append((service, user))
+        return SimpleNamespace(username="me", password="secret")
+
+    keyring = SimpleNamespace(get_credential=get_credential, errors=SimpleNamespace(KeyringError=RuntimeError))
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    found = credentials_for("archive.example", encrypted=True)
+    assert (found.user, found.password, asked) == ("me", "secret", [("cekworld:archive.example", None)])
+    monkeypatch.setenv("CEKWORLD_ARCHIVE_TOKEN", "abc")
+    assert credentials_for("archive.example", encrypted=True).token == "abc" and len(asked) == 1
+
+    def locked(service: str, user: str | None) -> None:
+        raise RuntimeError("locked")
+
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_TOKEN")
+    monkeypatch.setattr(keyring, "get_credential", locked)
+    with pytest.raises(CEKWorldError, match="keyring cannot be read"):
+        credentials_for("archive.example", encrypted=True)
 
 
 def test_a_folder_without_dicom_files_is_refused(tmp_path):

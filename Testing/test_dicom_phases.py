@@ -20,7 +20,7 @@ import pytest
 import SimpleITK as sitk
 from dciodvfy import complaints
 from dicom_exam import NAME, ORIENTATION, PROVENANCE, TIMES_S, synthesized, write_exam
-from pydicom.uid import MRImageStorage
+from pydicom.uid import MRImageStorage, generate_uid
 
 from CEKWorldLib.cli.main import main
 from CEKWorldLib.dicom.anonymize import anonymized
@@ -234,6 +234,36 @@ def test_a_source_that_was_not_dicom_gives_a_complete_new_study_that_says_so(exa
     assert image.BodyPartExamined == "BREAST" and "SourceImageSequence" not in image
     assert first.study_uid != second.study_uid
     assert image.PatientID != images(second.folder)[0][0].PatientID
+
+
+def test_of_a_source_with_several_phases_the_first_acquired_stands_for_each_slice(exam, tmp_path):
+    first = set()
+    for file in exam.iterdir():
+        data = pydicom.dcmread(file)
+        first.add(data.SOPInstanceUID)
+        data.save_as(tmp_path / f"z{file.name}")
+        # Later, listed first, and its place a rounding error away.
+        x, *rest = data.ImagePositionPatient
+        data.ImagePositionPatient = [float(x) + 1e-6, *rest]
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        data.AcquisitionTime, data.InstanceNumber = "235959", 1
+        data.save_as(tmp_path / f"a{file.name}")
+    source = read_source(tmp_path)
+    assert len(source.images) == len(source.headers) == 6
+    assert {image.header.SOPInstanceUID for image in source.images} == first
+
+
+@pytest.mark.parametrize("prepare", [lambda source: source, anonymized])
+def test_frames_of_an_enhanced_source_are_named_by_their_number(shared_data, tmp_path, prepare):
+    file = shared_data / "dicom_enhanced_mr" / "Siemens_XA10_6_1.dcm"
+    done = export_phases(synthesized(file, (0.0, 60.0)), prepare(read_source(file)), PROVENANCE, tmp_path)
+    original = pydicom.dcmread(file, stop_before_pixels=True)
+    for image in images(done.folder)[1]:
+        (reference,) = image.SourceImageSequence
+        assert reference.ReferencedSOPClassUID == original.SOPClassUID
+        frame = original.PerFrameFunctionalGroupsSequence[reference.ReferencedFrameNumber - 1]
+        place = frame.PlanePositionSequence[0].ImagePositionPatient
+        assert np.allclose(image.ImagePositionPatient, place, atol=1e-4)
 
 
 def test_phases_are_refused_where_they_do_not_lie_on_the_source(exam, tmp_path):
