@@ -376,6 +376,19 @@ def test_damaged_header_values_are_left_out_and_never_quoted(exam, tmp_path, cap
     assert CANARY not in caplog.text and not [w for w in recwarn if CANARY in str(w.message)]
 
 
+def test_every_malformed_source_is_read_or_refused_in_one_sentence(shared_data):
+    files = [file for file in sorted((shared_data / "dicom_malformed").rglob("*")) if file.is_file()]
+    assert files
+    refused = 0
+    for file in files:
+        try:
+            read_source(file)
+        except CEKWorldError as error:
+            refused += 1
+            assert str(error).endswith(".") and "\n" not in str(error)
+    assert refused > len(files) / 2
+
+
 def test_the_command_exports_quietly_about_the_patient(exam, tmp_path, capfd, caplog):
     series = synthesized(exam)
     facts = {"model": "compact", "model_sha256": "ab" * 32, "seed": "3", "Synthetic": "1"}
