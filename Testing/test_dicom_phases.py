@@ -20,7 +20,7 @@ import pytest
 import SimpleITK as sitk
 from dciodvfy import complaints
 from dicom_exam import NAME, ORIENTATION, PROVENANCE, TIMES_S, synthesized, write_exam
-from pydicom.uid import MRImageStorage
+from pydicom.uid import MRImageStorage, generate_uid
 
 from CEKWorldLib.cli.main import main
 from CEKWorldLib.dicom.anonymize import anonymized
@@ -29,6 +29,7 @@ from CEKWorldLib.dicom.phases import export_phases
 from CEKWorldLib.dicom.source import new_study, read_source
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.exam.reading import read_exam
+from CEKWorldLib.exam.series_reading import read_series
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.export.seq_nrrd import write_sequence
@@ -235,6 +236,36 @@ def test_a_source_that_was_not_dicom_gives_a_complete_new_study_that_says_so(exa
     assert image.PatientID != images(second.folder)[0][0].PatientID
 
 
+def test_of_a_source_with_several_phases_the_first_acquired_stands_for_each_slice(exam, tmp_path):
+    first = set()
+    for file in exam.iterdir():
+        data = pydicom.dcmread(file)
+        first.add(data.SOPInstanceUID)
+        data.save_as(tmp_path / f"z{file.name}")
+        # Later, listed first, and its place a rounding error away.
+        x, *rest = data.ImagePositionPatient
+        data.ImagePositionPatient = [float(x) + 1e-6, *rest]
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        data.AcquisitionTime, data.InstanceNumber = "235959", 1
+        data.save_as(tmp_path / f"a{file.name}")
+    source = read_source(tmp_path)
+    assert len(source.images) == len(source.headers) == 6
+    assert {image.header.SOPInstanceUID for image in source.images} == first
+
+
+@pytest.mark.parametrize("prepare", [lambda source: source, anonymized])
+def test_frames_of_an_enhanced_source_are_named_by_their_number(shared_data, tmp_path, prepare):
+    file = shared_data / "dicom_enhanced_mr" / "Siemens_XA10_6_1.dcm"
+    done = export_phases(synthesized(file, (0.0, 60.0)), prepare(read_source(file)), PROVENANCE, tmp_path)
+    original = pydicom.dcmread(file, stop_before_pixels=True)
+    for image in images(done.folder)[1]:
+        (reference,) = image.SourceImageSequence
+        assert reference.ReferencedSOPClassUID == original.SOPClassUID
+        frame = original.PerFrameFunctionalGroupsSequence[reference.ReferencedFrameNumber - 1]
+        place = frame.PlanePositionSequence[0].ImagePositionPatient
+        assert np.allclose(image.ImagePositionPatient, place, atol=1e-4)
+
+
 def test_phases_are_refused_where_they_do_not_lie_on_the_source(exam, tmp_path):
     series = synthesized(exam)
     x, y, z = series.grid.origin
@@ -345,8 +376,20 @@ def test_damaged_header_values_are_left_out_and_never_quoted(exam, tmp_path, cap
     assert CANARY not in caplog.text and not [w for w in recwarn if CANARY in str(w.message)]
 
 
+def test_every_malformed_source_is_read_or_refused_in_one_sentence(shared_data):
+    files = [file for file in sorted((shared_data / "dicom_malformed").rglob("*")) if file.is_file()]
+    assert files
+    refused = 0
+    for file in files:
+        try:
+            read_source(file)
+        except CEKWorldError as error:
+            refused += 1
+            assert str(error).endswith(".") and "\n" not in str(error)
+    assert refused > len(files) / 2
+
+
 def test_the_command_exports_quietly_about_the_patient(exam, tmp_path, capfd, caplog):
-    pytest.importorskip("CEKWorldLib.exam.series_reading")
     series = synthesized(exam)
     facts = {"model": "compact", "model_sha256": "ab" * 32, "seed": "3", "Synthetic": "1"}
     path = tmp_path / "phases.seq.nrrd"
@@ -365,7 +408,6 @@ def test_the_command_exports_quietly_about_the_patient(exam, tmp_path, capfd, ca
 
 
 def test_exported_phases_are_read_back_as_the_same_series(exported, exam):
-    read_series = pytest.importorskip("CEKWorldLib.exam.series_reading").read_series
     series, read = synthesized(exam), read_series(exported.folder)
     assert read.synthetic and read.times_s == pytest.approx(TIMES_S, abs=1e-3)
     assert np.abs(read.frames - series.frames).max() <= 0.5

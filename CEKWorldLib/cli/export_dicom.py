@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.errors import CEKWorldError
@@ -60,24 +59,21 @@ def run(args: argparse.Namespace) -> None:
     """Exports, and prints where to and what was noticed."""
     if args.source and args.output.resolve().is_relative_to(args.source.resolve()):
         raise CEKWorldError("--output lies in the folder of the source, which is left as it is; name another one.")
+    from CEKWorldLib.cli.series_input import progress_bar
     from CEKWorldLib.dicom.anonymize import anonymized
     from CEKWorldLib.dicom.marking import Provenance
     from CEKWorldLib.dicom.phases import export_phases
     from CEKWorldLib.dicom.source import new_study, read_source
     from CEKWorldLib.exam.series_reading import read_series
 
-    series = read_series(args.series)
+    with progress_bar() as show:
+        series = read_series(args.series, progress=show)
     provenance = Provenance.of_file(args.series)
     source = read_source(args.source, args.source_series) if args.source else new_study(provenance.anatomy)
     if args.anonymize:
         source = anonymized(source)
-    with tqdm(desc="writing DICOM", unit="image", disable=None, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        exported = export_phases(series, source, provenance, args.output, progress=show)
+    with progress_bar() as show:
+        exported = export_phases(series, source, provenance, args.output, progress=partial(show, "writing DICOM"))
     for note in exported.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{len(exported.series_uids)} SYNTHETIC phases, {exported.files} images. Written to {exported.folder}")

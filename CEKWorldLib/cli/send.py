@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.errors import CEKWorldError
@@ -47,15 +45,11 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Sends, lists, and fails where anything was not accepted."""
+    from CEKWorldLib.cli.series_input import progress_bar
     from CEKWorldLib.dicom.archive import send, write_list
 
-    with tqdm(desc="sending", unit="file", disable=None, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        sent = send(args.folder, args.to, progress=show)
+    with progress_bar() as show:
+        sent = send(args.folder, args.to, progress=partial(show, "sending"))
     if args.list:
         write_list(sent, args.list)
     refused = [entry for entry in sent if not entry.accepted]

@@ -49,7 +49,7 @@ def anonymized(source: Source) -> Source:
     common.SpecificCharacterSet = UTF8
     take_over(common, source.common, _KEPT_COMMON)
     common.PatientID = f"ANON-{secrets.token_hex(6).upper()}"
-    common.PatientName = "Anonymous"
+    common.PatientName = "Anonymous^Patient"
     common.PatientIdentityRemoved, common.DeidentificationMethod = "YES", _METHOD
     common.LongitudinalTemporalInformationModified = "MODIFIED"
     common.StudyInstanceUID = replaced(source.common.StudyInstanceUID)

@@ -73,7 +73,7 @@ def send(
     for start in range(0, len(files), BATCH):
         if is_cancelled(cancel):
             raise Cancelled(f"Stopped; the archive has answered for {len(sent)} of {len(files)} files.")
-        sent += _send_batch(transfer, files[start : start + BATCH], wait_s)
+        sent += _send_batch(transfer, dict(files[start : start + BATCH]), wait_s)
         if progress:
             progress(len(sent), len(files))
     return sent
@@ -113,23 +113,23 @@ def _transfer(address: str) -> Transfer:
     )
 
 
-def _files(folder: Path) -> dict[Path, str]:
-    """DICOM files and their SOPInstanceUID, by path."""
+def _files(folder: Path) -> list[tuple[Path, str]]:
+    """DICOM files with their SOPInstanceUID, in the order of their paths."""
     if not folder.exists():
         raise CEKWorldError(f"{folder} does not exist; check the path.")
     found = sorted(path for path in (folder.rglob("*") if folder.is_dir() else [folder]) if path.is_file())
-    uids: dict[Path, str] = {}
+    files: list[tuple[Path, str]] = []
     for path in found:
         if not is_dicom(path):
             continue
         try:
             header = pydicom.dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
-            uids[path] = str(header.SOPInstanceUID)
+            files.append((path, str(header.SOPInstanceUID)))
         except (InvalidDicomError, AttributeError, ValueError) as error:
             raise CEKWorldError(f"{path.name} is damaged and cannot be sent; export it again.") from error
-    if not uids:
+    if not files:
         raise CEKWorldError(f"{folder} holds no DICOM files; name the folder of an export.")
-    return uids
+    return files
 
 
 def _send_batch(transfer: Transfer, files: dict[Path, str], wait_s: float) -> list[Sent]:

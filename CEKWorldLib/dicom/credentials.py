@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -55,11 +55,13 @@ def _from_environment() -> Credentials | None:
 
 
 def _from_keyring(host: str) -> Credentials | None:
-    if importlib.util.find_spec("keyring") is None:
+    try:
+        keyring = importlib.import_module("keyring")
+        entry = keyring.get_credential(f"cekworld:{host}", None)
+    except ImportError:
         return None
-    import keyring
-
-    entry = keyring.get_credential(f"cekworld:{host}", None)
+    except keyring.errors.KeyringError as error:
+        raise CEKWorldError("The system's keyring cannot be read; unlock it, or set the environment.") from error
     return Credentials(entry.username, entry.password) if entry else None
 
 

@@ -230,10 +230,11 @@ def _first_of_each_slice(images: Sequence[SourceImage]) -> list[SourceImage]:
     """The images in order along their normal; of several in one place, the one acquired first."""
     orientation = images[0].plane.orientation
     normal = np.cross(orientation[:3], orientation[3:])
-    first: dict[int, SourceImage] = {}
-    for image in sorted(images, key=_acquisition_order):
-        first.setdefault(round(float(image.centre @ normal) / _SAME_PLACE_MM), image)
-    return [first[height] for height in sorted(first)]
+    heights = np.array([image.centre @ normal for image in images])
+    order = np.argsort(heights)
+    places = np.cumsum(np.diff(heights[order], prepend=heights[order[0]]) > _SAME_PLACE_MM)
+    slices = [[images[i] for i in order[places == place]] for place in np.unique(places)]
+    return [min(here, key=_acquisition_order) for here in slices]
 
 
 def _acquisition_order(image: SourceImage) -> tuple[datetime, int]:

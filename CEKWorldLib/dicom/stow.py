@@ -50,6 +50,7 @@ class DicomWeb:
             with quiet():
                 answer = self._client.store_instances([pydicom.dcmread(path) for path in files])
         except requests.HTTPError as error:
+            assert error.response is not None  # it is what the error is about
             answer = _refusals(error.response)
         except (requests.ConnectionError, requests.Timeout):
             raise Unavailable("the archive cannot be reached") from None
