@@ -183,8 +183,9 @@ def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[
         notes = (f"{left_out} other MR series of {name} were left out.",) if left_out else ()
         return chosen, notes
     if several:
-        lists = " or ".join(",".join(scan.number or "?" for scan in family) for family in acquired or several)
-        raise CEKWorldError(f"{name} holds several time series; choose the series {lists}.")
+        lists = [sorted((scan.number or "?" for scan in family), key=_by_number) for family in acquired or several]
+        choices = sorted((",".join(numbers) for numbers in lists), key=_by_number)
+        raise CEKWorldError(f"{name} holds several time series; choose the series {' or '.join(choices)}.")
     if refused and not families:
         raise refused
     difference = f" (they differ in {families[0][0].difference(families[1][0])})" if len(families) > 1 else ""
@@ -200,7 +201,12 @@ def _in_order(scans: list[_Scan]) -> list[_Scan]:
     order = clock_order([scan.phases[0][0] for scan in scans])
     if order is not None:
         return [scans[index] for index in order]
-    return sorted(scans, key=lambda scan: (len(scan.number), scan.number))
+    return sorted(scans, key=lambda scan: _by_number(scan.number))
+
+
+def _by_number(text: str) -> tuple[int, str]:
+    """Sorts numbers in text, "9" before "10"."""
+    return len(text), text
 
 
 def _found(scans: list[_Scan], notes: tuple[str, ...], name: str) -> FoundSeries:
