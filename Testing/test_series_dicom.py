@@ -199,7 +199,9 @@ def test_scouts_subtractions_and_other_flip_angles_beside_the_series_are_left_ou
     write_classic(tmp_path, FRAMES[:1], lambda _p: 4, "ct", Modality="CT")
     read = read_series(tmp_path)
     assert np.array_equal(read.frames, FRAMES)
-    assert any("3 other MR series" in note for note in read.notes)
+    left_out = [note for note in read.notes if "left out" in note]
+    assert [note.split(" was")[0] for note in left_out] == ["Series 1", "Series 2", "Series 3"]
+    assert "orientations" in left_out[0] and "FlipAngle" in left_out[1] and "ImageType" in left_out[2]
 
 
 def test_several_time_series_are_listed_and_one_is_chosen_by_number_or_uid(tmp_path):
@@ -244,6 +246,14 @@ def test_a_missing_slice_of_one_phase_is_refused_naming_its_place(tmp_path):
     assert "3 images of one slice" in message and "4 of others" in message and "_01.dcm" in message
 
 
+def test_a_phase_in_a_series_of_its_own_that_lacks_a_slice_is_left_out_with_a_note(tmp_path):
+    files = write_classic(tmp_path, FRAMES, lambda phase: 9 + phase, **VENDORS["AcquisitionTime"])
+    files[1][2].unlink()
+    read = read_series(tmp_path)
+    assert read.series_numbers == ("9", "11", "12")
+    assert "Series 10 was left out: it differs in matrix." in read.notes
+
+
 def test_a_truncated_header_is_left_out_and_named(tmp_path):
     files = write_classic(tmp_path, frames_of(4, slices=1), AcquisitionTime=at(NINE))
     files[2][0].write_bytes(files[2][0].read_bytes()[:300])
@@ -280,7 +290,7 @@ def test_synthesized_phases_read_back_with_their_times_and_mark_beside_their_sou
     assert read.synthetic and np.array_equal(read.frames, FRAMES)
     assert read.times_s.tolist() == list(times_s)
     assert read.time_sources == ("DerivationDescription",) * 4 and read.zero_source == "DerivationDescription"
-    assert any("1 other MR series" in note for note in read.notes)
+    assert "Series 3 was left out: it differs in SyntheticData." in read.notes
 
 
 def test_acquired_and_synthetic_phases_are_never_mixed(tmp_path):
@@ -310,7 +320,8 @@ def test_the_qiba_phantom_has_67_phases_five_seconds_apart(shared_data):
     read = read_series(shared_data / "dicom_qiba_dro_v4")
     assert read.frames.shape == (67, 1, 200, 60)
     assert read.times_s.tolist() == [5.0 * n for n in range(67)] and set(read.time_sources) == {"AcquisitionTime"}
-    assert any("6 other MR series" in note for note in read.notes)  # the flip angles of its T1 map
+    # The flip angles of its T1 map, studies of their own.
+    assert "Series 10 was left out: it differs in StudyInstanceUID." in read.notes
     shifted = read_series(shared_data / "dicom_qiba_dro_v4" / "dcemri_testversion4_001.dcm", injection_s=60)
     assert shifted.times_s[0] == -60 and np.array_equal(shifted.frames, read.frames)
 
