@@ -8,6 +8,8 @@ import re
 import numpy as np
 
 DAY_S = 86_400.0
+# Near enough to keep microseconds in a float64.
+_FIRST_DAY = datetime.date(2000, 1, 1).toordinal()
 # TM leaves out what is not known; ACR-NEMA wrote colons and points.
 _TIME = re.compile(r"(\d{2}):?(?:(\d{2}):?(?:(\d{2})(?:\.(\d{1,6}))?)?)?")
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
@@ -29,7 +31,7 @@ def day(text: str) -> float:
     """Seconds at midnight of a DA value, from a fixed day; NaN where it is none."""
     found = _DATE.fullmatch(text.strip())
     try:
-        return DAY_S * datetime.date(*map(int, found.groups())).toordinal() if found else np.nan
+        return DAY_S * (datetime.date(*map(int, found.groups())).toordinal() - _FIRST_DAY) if found else np.nan
     except ValueError:  # a thirteenth month
         return np.nan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
 
 from CEKWorldLib.errors import CEKWorldError
 
@@ -52,6 +54,18 @@ class Header:
         )
 
 
+class _BoundedReader(io.BufferedReader):
+    """A file that never asks for more memory than it has bytes.
+
+    A damaged element may claim a length of 4 GB, which Python's own readers allocate before they look.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > io.DEFAULT_BUFFER_SIZE:
+            size = min(size, max(0, os.fstat(self.fileno()).st_size - self.tell()))
+        return super().read(size)
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file carries DICOM's mark, or at least its suffix.
 
@@ -64,12 +78,14 @@ def is_dicom(path: Path) -> bool:
 
 def parse(file: Path, pixels: bool) -> Dataset:
     """Reads a file; one without the 128-byte preamble is given a try when its suffix says DICOM."""
-    try:
-        return pydicom.dcmread(file, stop_before_pixels=not pixels)
-    except InvalidDicomError:
-        if file.suffix.lower() not in SUFFIXES:
-            raise
-        return pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
+    with _BoundedReader(io.FileIO(file)) as stream:
+        try:
+            return pydicom.dcmread(stream, stop_before_pixels=not pixels)
+        except InvalidDicomError:
+            if file.suffix.lower() not in SUFFIXES:
+                raise
+            stream.seek(0)
+            return pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
 
 
 def find_series(path: Path, series: str | int | None = None) -> tuple[list[Header], list[Path]]:
@@ -186,6 +202,8 @@ def _headers(
             data = parse(file, pixels=False)
             if "Rows" in data and "Columns" in data:
                 headers.append(Header.of(file, data))
+            elif _is_image_class(data):
+                damaged.append(file)
         except PermissionError as error:
             raise CEKWorldError(f"{file.name} cannot be opened; check its permissions.") from error
         except InvalidDicomError:
@@ -193,6 +211,12 @@ def _headers(
         except Exception:  # damaged files raise almost anything from the parser: it is documented for no kind
             damaged.append(file)
     return headers, damaged
+
+
+def _is_image_class(data: Dataset) -> bool:
+    """Whether a file without rows and columns claims to be an image, as one cut off in its header does."""
+    meta = getattr(data, "file_meta", None) or {}
+    return UID(str(meta.get("MediaStorageSOPClassUID") or data.get("SOPClassUID") or "")).name.endswith("Image Storage")
 
 
 def _choose(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:

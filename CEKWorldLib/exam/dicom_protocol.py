@@ -66,7 +66,7 @@ def injection_start(data: Dataset) -> str:
     if data.get("ContrastBolusStartTime"):
         return str(data.ContrastBolusStartTime)
     for agent in data.get("ContrastBolusAgentSequence") or ():
-        for profile in agent.get("ContrastBolusAdministrationProfileSequence") or ():
+        for profile in agent.get("ContrastAdministrationProfileSequence") or ():
             if profile.get("ContrastBolusStartTime"):
                 return str(profile.ContrastBolusStartTime)
     return ""

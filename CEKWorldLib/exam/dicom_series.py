@@ -165,13 +165,12 @@ def _one_scan(scans: list[_Scan], name: str) -> list[_Scan]:
 def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[_Scan], tuple[str, ...]]:
     """Puts series together that are phases of one scan, and takes the only time series among the results."""
     families: list[list[_Scan]] = []
-    refused: CEKWorldError | None = None
+    unusable: list[tuple[str, CEKWorldError]] = []  # with its SeriesNumber: scouts, phase images, incomplete series
     for group in groups.values():
         try:
             scan = _Scan.of(group, group[0].file.name)
         except CEKWorldError as error:
-            # Scouts, phase images and the like do not matter if a time series lies beside them.
-            refused = refused or error
+            unusable.append((group[0].number, error))
             continue
         family = next((known for known in families if known[0].difference(scan) is None), None)
         families.append([scan]) if family is None else family.append(scan)
@@ -179,20 +178,28 @@ def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[
     acquired = [family for family in several if not family[0].kind.derived]
     if len(acquired or several) == 1:
         (chosen,) = acquired or several
-        left_out = len(groups) - len(chosen)
-        notes = (f"{left_out} other MR series of {name} were left out.",) if left_out else ()
-        return chosen, notes
+        others = [scan for family in families if family is not chosen for scan in family]
+        reasons = [(scan.number, f"it differs in {chosen[0].difference(scan)}") for scan in others]
+        return chosen, _left_out(reasons + [(number, str(error)) for number, error in unusable])
     if several:
-        lists = " or ".join(",".join(scan.number or "?" for scan in family) for family in acquired or several)
-        raise CEKWorldError(f"{name} holds several time series; choose the series {lists}.")
-    if refused and not families:
-        raise refused
+        lists = [sorted((scan.number or "?" for scan in family), key=_by_number) for family in acquired or several]
+        choices = sorted((",".join(numbers) for numbers in lists), key=_by_number)
+        raise CEKWorldError(f"{name} holds several time series; choose the series {' or '.join(choices)}.")
+    reason = unusable[0][1] if unusable else None
+    if reason and not families:
+        raise reason
     difference = f" (they differ in {families[0][0].difference(families[1][0])})" if len(families) > 1 else ""
-    reason = f" One cannot be used: {refused}" if refused else ""
     raise CEKWorldError(
         f"{name} holds no time series, only single volumes{difference}: {listing(groups)}; choose a folder with all "
-        f"phases of one scan.{reason}"
+        f"phases of one scan.{f' One cannot be used: {reason}' if reason else ''}"
     )
+
+
+def _left_out(reasons: list[tuple[str, str]]) -> tuple[str, ...]:
+    """A note on each series that is no part of the time series, lest a lost phase go unnoticed."""
+    ordered = sorted(reasons, key=lambda reason: _by_number(reason[0]))
+    notes = [f"Series {number or '?'} was left out: {reason.rstrip('.')}." for number, reason in ordered]
+    return tuple(dict.fromkeys(notes))
 
 
 def _in_order(scans: list[_Scan]) -> list[_Scan]:
@@ -200,7 +207,12 @@ def _in_order(scans: list[_Scan]) -> list[_Scan]:
     order = clock_order([scan.phases[0][0] for scan in scans])
     if order is not None:
         return [scans[index] for index in order]
-    return sorted(scans, key=lambda scan: (len(scan.number), scan.number))
+    return sorted(scans, key=lambda scan: _by_number(scan.number))
+
+
+def _by_number(text: str) -> tuple[int, str]:
+    """Sorts numbers in text, "9" before "10"."""
+    return len(text), text
 
 
 def _found(scans: list[_Scan], notes: tuple[str, ...], name: str) -> FoundSeries:

@@ -23,6 +23,7 @@ Reader = Callable[[Sequence[Plane]], np.ndarray]
 _TEMPORAL = "TemporalPositionIdentifier x TemporalResolution"
 _MIN_TRIGGER_SPAN_S = 10.0  # shorter is a heart beat
 _MIN_CONTENT_SPAN_S = 59.0  # shorter is the reconstruction of all phases at once (the limit FTV uses)
+_DECIMALS = 6  # of a second, what DICOM times have; beyond lies the rounding of large clock times
 _INTERVAL_S = (0.5, 600.0)  # that a temporal resolution may have, whatever its unit
 _MAX_DELAY_S = 3600.0  # between injection and first phase: further apart, one of the two clocks is wrong
 _WIDE_S = 1.0  # slices of one phase further apart than this are worth a note
@@ -101,15 +102,15 @@ def phase_times(phases: Sequence[Sequence[Plane]]) -> PhaseTimes:
         phases: the planes of each phase, in the order of time.
 
     Returns:
-        Times after the injection where the headers tell its start, otherwise on the source's own clock. Notes name
-        other sources that disagree, and weak ones.
+        Times after the injection where the headers tell its start, otherwise after the first phase. Notes name other
+        sources that disagree, and weak ones.
     """
     found, problems = {}, []
     for name, (reader, shortest) in _SOURCES.items():
         seconds = _starts(phases, reader)
         if not np.isfinite(seconds).all():
-            continue
-        if np.any(np.diff(seconds) <= 0):
+            problems += [f"{name} is missing in some images"] if np.isfinite(seconds).any() else []
+        elif np.any(np.diff(seconds) <= 0):
             problems.append(f"{name} does not rise from phase to phase")
         elif seconds[-1] - seconds[0] < shortest:
             problems.append(f"{name} spans only {seconds[-1] - seconds[0]:g} s")
@@ -120,7 +121,9 @@ def phase_times(phases: Sequence[Sequence[Plane]]) -> PhaseTimes:
     chosen, seconds = next(iter(found.items()))
     notes = [*_weakness(chosen, phases), *_disagreements(chosen, found)]
     start, injection_notes = _injection(phases, chosen)
-    times = PhaseTimes(seconds, (chosen,) * len(phases), notes=tuple(notes + injection_notes))
+    since_first = seconds - seconds[0]
+    sources = (chosen,) * len(phases)
+    times = PhaseTimes(np.round(since_first, _DECIMALS), sources, notes=tuple(notes + injection_notes))
     if start is None:
         return times
     # Only times of day are compared, whatever day the source's clock counts from.
@@ -128,7 +131,7 @@ def phase_times(phases: Sequence[Sequence[Plane]]) -> PhaseTimes:
     if abs(first) > _MAX_DELAY_S:
         far = f"ContrastBolusStartTime lies {abs(first) / 60:.0f} minutes from the first phase and is not believed."
         return replace(times, notes=(*times.notes, far))
-    return PhaseTimes(seconds - seconds[0] + first, times.sources, "ContrastBolusStartTime", notes=times.notes)
+    return PhaseTimes(np.round(since_first + first, _DECIMALS), sources, "ContrastBolusStartTime", notes=times.notes)
 
 
 def synthetic_times(phases: Sequence[Sequence[Plane]]) -> PhaseTimes:

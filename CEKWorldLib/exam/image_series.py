@@ -51,7 +51,7 @@ def find_image_series(path: Path, format_name: str) -> FoundSeries:
         # Vector pixels keep the phases in the last axis, 4-D images in the first.
         voxels = sitk.GetArrayViewFromImage(image)
         phases = np.moveaxis(voxels, -1, 0) if image.GetNumberOfComponentsPerPixel() > 1 else voxels
-        frames = np.ascontiguousarray(phases, np.float32)
+        frames = np.array(phases, np.float32, order="C")  # a copy: the view ends with its image
         place = Volume.from_image(_first_frame(image))
         return frames, place.like(frames[0])
 
