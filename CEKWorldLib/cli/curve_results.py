@@ -6,16 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from CEKWorldLib.cli.regions import mask_regions
+from CEKWorldLib.cli.kinetic_input import map_settings, maps_of, regions_of, settings_of
 from CEKWorldLib.cli.series_input import series_of
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.kinetic_plot import write_kinetic_plot
 from CEKWorldLib.export.kinetic_tables import (
@@ -28,10 +26,8 @@ from CEKWorldLib.export.map_files import write_map
 from CEKWorldLib.export.style import ACQUIRED, SYNTHETIC
 from CEKWorldLib.export.type_colours import PALETTES, write_colour_table
 from CEKWorldLib.kinetics.curve_type import TYPES, CurveType
-from CEKWorldLib.kinetics.maps import maps
-from CEKWorldLib.kinetics.noise import background_noise
 from CEKWorldLib.kinetics.quantities import QUANTITIES
-from CEKWorldLib.kinetics.roi import RoiResult, roi_curves, with_uncertainty
+from CEKWorldLib.kinetics.roi import RoiResult, with_uncertainty
 from CEKWorldLib.kinetics.settings import Settings
 from CEKWorldLib.kinetics.uncertainty import map_uncertainty
 
@@ -46,15 +42,7 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[str, tuple[str, ...
         CEKWorldError: series, mask or times are not as they should be.
     """
     series = series_of(args)
-    settings = Settings(
-        definition=args.definition,
-        reference=args.reference,
-        t_e_s=args.t_e,
-        t_l_s=args.t_l,
-        gate_percent=args.gate,
-        arrival_s=args.arrival,
-        noise_sd=args.noise,
-    )
+    settings = settings_of(args)
     lines = [f"{SYNTHETIC if series.synthetic else ACQUIRED}; {settings.description()}"]
     if args.roi:
         results = _regions(args, series, settings)
@@ -67,17 +55,7 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[str, tuple[str, ...
 
 
 def _regions(args: argparse.Namespace, series: TimeSeries, settings: Settings) -> list[RoiResult]:
-    masks = mask_regions(args.roi, series.grid)
-    results = roi_curves(
-        series.frames,
-        series.times_s,
-        masks,
-        settings,
-        args.mode,
-        reference=args.tissue,
-        voxel_mm3=float(np.prod(series.grid.spacing)),
-        slice_axis=slice_axis(series.grid),
-    )
+    results = regions_of(args, series, settings)
     if not args.sample:
         return results
     return with_uncertainty(results, _samples(args, series), series.times_s)
@@ -105,15 +83,8 @@ def _write_regions(folder: Path, results: Sequence[RoiResult], synthetic: bool, 
 
 
 def _write_maps(folder: Path, args: argparse.Namespace, series: TimeSeries, settings: Settings) -> None:
-    """Air is blanked where it tells its noise; a region's curve is not judged by the noise of single voxels."""
-    if settings.noise_sd is None:
-        settings = replace(settings, noise_sd=background_noise(series.frames[0]))
-    with tqdm(total=100, desc="maps", unit="%", disable=None, file=sys.stderr) as bar:
-
-        def show(share: float) -> None:
-            bar.update(round(100 * share) - bar.n)
-
-        computed = maps(series.frames, series.times_s, settings, progress=show)
+    settings = map_settings(settings, series)
+    computed = maps_of(series, settings)
     units = {name: unit for name, (_, unit) in QUANTITIES.items()}
     if args.sample:
         spread = map_uncertainty(_samples(args, series), series.times_s, settings, tuple(QUANTITIES))

@@ -6,12 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from CEKWorldLib.cli.options import ManualFormatter, number
+from CEKWorldLib.cli.kinetic_options import add_definition_options, add_region_options
+from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.cli.series_options import add_series_options
 from CEKWorldLib.cli.staging import staged_folder
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.kinetics.selection import MODES
-from CEKWorldLib.kinetics.settings import DEFINITIONS, REFERENCES, Settings
 
 _DESCRIPTION = """\
 Measures time-intensity curves of regions of a contrast series, acquired or synthesized,
@@ -72,27 +71,9 @@ def add_parser(commands) -> None:
         help="another sample of the series, such as another seed; may be repeated",
     )  # fmt: skip
 
-    regions = parser.add_argument_group("regions")
-    regions.add_argument("--roi", type=Path, action="append", metavar="MASK", help="region; may be repeated")
-    regions.add_argument("--mode", choices=MODES, default="mean", help="voxels a curve is made of (default mean)")
-    regions.add_argument("--tissue", metavar="NAME", help="region that is the reference tissue")
-    regions.add_argument("--cursor", type=float, metavar="S", help="time to mark on the plot")
-
-    seconds, percent = number(0.0, 3600.0, "s"), number(0.0, 1000.0, "%")
-    rules = parser.add_argument_group("definitions")
-    rules.add_argument("--definition", choices=DEFINITIONS, default="signal", help="what 10 %% are of (default signal)")
-    rules.add_argument("--reference", choices=REFERENCES, default="t_e", help="what t_l is compared with (default t_e)")
-    rules.add_argument("--t-e", type=seconds, default=Settings.t_e_s, metavar="S", help="initial sample (default 90 s)")
-    rules.add_argument("--t-l", type=seconds, metavar="S", help="delayed sample (default the last of 240 to 480 s)")
-    rules.add_argument(
-        "--gate", type=percent, default=Settings.gate_percent, metavar="PERCENT",
-        help="least initial enhancement of a type in maps (default 50 %%)",
-    )  # fmt: skip
-    rules.add_argument("--arrival", type=seconds, metavar="S", help="bolus arrival (default: found on each curve)")
-    rules.add_argument(
-        "--noise", type=number(0.0, 1e9, ""), metavar="SD",
-        help="noise of one sample (default: in maps that of the air, in regions not used)",
-    )  # fmt: skip
+    parser.add_argument("--cursor", type=float, metavar="S", help="time to mark on the plot")
+    add_region_options(parser, required=False)
+    add_definition_options(parser)
     parser.set_defaults(run=run)
 
 

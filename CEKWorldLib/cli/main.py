@@ -15,6 +15,7 @@ from CEKWorldLib.cli import (
     export_dicom,
     models,
     phases,
+    report,
     send,
     simulate,
     synthesize,
@@ -66,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cekworld {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (synthesize, export_dicom, send, simulate, phases, curves, models, train, evaluate, bench):
+    for module in (synthesize, export_dicom, send, simulate, phases, curves, report, models, train, evaluate, bench):
         module.add_parser(commands)
     return parser
 
