@@ -13,6 +13,7 @@ from CEKWorldLib.cli import (
     curves,
     evaluate,
     export_dicom,
+    export_results,
     models,
     phases,
     report,
@@ -67,7 +68,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cekworld {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (synthesize, export_dicom, send, simulate, phases, curves, report, models, train, evaluate, bench):
+    for module in (
+        synthesize,
+        phases,
+        curves,
+        report,
+        export_dicom,
+        export_results,
+        send,
+        simulate,
+        models,
+        train,
+        evaluate,
+        bench,
+    ):
         module.add_parser(commands)
     return parser
 
