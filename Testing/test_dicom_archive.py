@@ -163,9 +163,11 @@ def test_an_archive_nobody_answers_for_is_asked_again_and_then_accounted_for(exp
         unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         port = unused.getsockname()[1]
         for address in (f"http://127.0.0.1:{port}/dicom-web", f"dicom://ANY@127.0.0.1:{port}"):
-            sent = send(exported.folder / "phase_001", address, wait_s=0.01)
-            assert len(sent) == 12
+            reports: list[tuple[int, int]] = []
+            sent = send(exported.folder, address, lambda *report, to=reports: to.append(report), wait_s=0.01)
+            assert len(sent) == 48
             assert {entry.refusal for entry in sent} == {"the archive cannot be reached"}
+            assert reports == [(48, 48)]  # the second batch was not even tried
 
 
 class _Moody(BaseHTTPRequestHandler):

@@ -142,6 +142,12 @@ def test_a_single_baseline_finds_arrival_by_the_slope_and_says_so():
     assert float(statistics.arrival_s) == 30.0  # the rise is steepest from 60 to 90 s, but under way since 30 s
 
 
+def test_a_single_baseline_takes_the_noise_of_the_background_where_that_is_known():
+    few, curve = TIMES[2:], signal([0, 2, 60, 120, 150, 140, 130, 120, 110])
+    # Three times 50 of 200 are 75 %, which the curve passes between 60 and 90 s.
+    assert float(curve_statistics(curve, few, Settings(noise_sd=50.0)).arrival_s) == 60.0
+
+
 def test_with_two_baselines_their_noise_decides_what_is_a_rise():
     curve = signal(SHAPE)
     quiet, noisy = curve.copy(), curve.copy()

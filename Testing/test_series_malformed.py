@@ -1,4 +1,4 @@
-"""Damaged DICOM: every file gives a series or one sentence that names it, soon and in little memory."""
+"""Damaged files: every one gives a series or one sentence that names it, soon and in little memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -18,17 +19,19 @@ from hypothesis import strategies as st
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.series_reading import read_series
 from CEKWorldLib.exam.time_series import TimeSeries
+from CEKWorldLib.exam.volume import Volume
+from CEKWorldLib.export.seq_nrrd import write_sequence
 
 SECONDS, MEGABYTES = 5.0, 64
 FRAMES = frames_of(3, slices=2)
 
 
-def read_or_sentence(path: Path) -> TimeSeries | str:
+def read_or_sentence(path: Path, times_s: list[float] | None = None) -> TimeSeries | str:
     """The series, or the message of the one exception allowed; bounded in processor time and memory."""
     tracemalloc.start()
     start = time.process_time()
     try:
-        return read_series(path)
+        return read_series(path, times_s)
     except CEKWorldError as error:
         message = str(error)
         assert CANARY not in message and "\n" not in message and len(message) < 1500
@@ -51,6 +54,15 @@ def good_enhanced(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("enhanced") / "all.dcm"
     write_enhanced(path, FRAMES, lambda p: {"TemporalPositionSequence": item(TemporalPositionTimeOffset=60.0 * p)})
     return path
+
+
+@pytest.fixture(scope="module")
+def good_files(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    frames = FRAMES.astype(np.float32)
+    write_sequence(folder / "a.seq.nrrd", Volume(frames[0]), [0.0, 60.0, 120.0], frames, {"CEKWorld.Synthetic": "1"})
+    nibabel.save(nibabel.Nifti1Image(frames.T, np.eye(4)), folder / "a.nii")
+    return folder
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -77,7 +89,7 @@ def test_every_malformed_file_beside_a_good_series_leaves_it_readable(shared_dat
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore")
 def test_bytes_changed_anywhere_give_a_series_or_a_sentence(good, data):
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +105,7 @@ def test_bytes_changed_anywhere_give_a_series_or_a_sentence(good, data):
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore")
 def test_a_file_cut_off_anywhere_is_named(good, data):
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +119,7 @@ def test_a_file_cut_off_anywhere_is_named(good, data):
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore")
 def test_an_enhanced_file_with_changed_bytes_gives_a_series_or_is_named(good_enhanced, data):
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +134,7 @@ def test_an_enhanced_file_with_changed_bytes_gives_a_series_or_is_named(good_enh
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore")
 def test_attributes_removed_or_given_foreign_values_give_a_series_or_a_sentence(good, data):
     with tempfile.TemporaryDirectory() as folder:
@@ -141,3 +153,17 @@ def test_attributes_removed_or_given_foreign_values_give_a_series_or_a_sentence(
         dataset.save_as(victim)
         read = read_or_sentence(Path(folder))
         assert isinstance(read, TimeSeries) or Path(folder).name in read or any(file.name in read for file in files)
+
+
+@given(st.data())
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize(("name", "header"), [("a.seq.nrrd", 700), ("a.nii", 352)])
+def test_image_files_with_changed_headers_give_a_series_or_are_named(good_files, name, header, data):
+    with tempfile.TemporaryDirectory() as folder:
+        content = bytearray((good_files / name).read_bytes())
+        for _ in range(data.draw(st.integers(1, 4))):
+            content[data.draw(st.integers(0, header))] = data.draw(st.integers(0, 255))
+        path = Path(folder) / name
+        path.write_bytes(content)
+        read = read_or_sentence(path, [0.0, 60.0, 120.0])
+        assert isinstance(read, TimeSeries) or name in read

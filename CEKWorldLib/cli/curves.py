@@ -16,9 +16,9 @@ _DESCRIPTION = """\
 Measures time-intensity curves of regions of a contrast series, acquired or synthesized,
 and writes to DIR:
 
-  curves.png, curves.svg  percent enhancement over time, with t_e, t_l and the plateau's band
+  curves.png, curves.svg  enhancement over time with t_e, t_l and the band of a plateau
   curves.csv              signal and percent enhancement of each region over time
-  statistics.csv          one row per region: type, SER, slopes, times, areas, shares of types
+  statistics.csv          a row per region: type, SER, slopes, times, areas, shares of types
   voxels.csv              the same for every voxel of the regions
   kinetics.json           all of it, with the settings
   maps/                   with --maps: a volume of each statistic, and the types' colours;
@@ -36,10 +36,10 @@ definitions:
   workstations do) or of the enhancement. Every file and plot names the one chosen.
 
 regions:
-  --roi takes a mask on the series' own grid (NRRD or NIfTI; Slicer: export the segment as a
-  labelmap with the volume as reference); each label is a region. The curve is that of all
-  its voxels (mean), of its hottest 3x3 window in the slice (hottest), or of its largest
-  cluster of the most suspicious type (worst).
+  --roi takes a mask on the series' own grid (NRRD or NIfTI; Slicer: export the segment
+  as a labelmap with the volume as reference); each label is a region. The curve is that
+  of all its voxels (mean), of its hottest 3x3 window in the slice (hottest), or of its
+  largest cluster of the most suspicious type (worst).
 
 examples:
   cekworld curves dicom_folder --roi lesion.nrrd --output out

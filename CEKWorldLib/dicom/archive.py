@@ -73,9 +73,14 @@ def send(
     for start in range(0, len(files), BATCH):
         if is_cancelled(cancel):
             raise Cancelled(f"Stopped; the archive has answered for {len(sent)} of {len(files)} files.")
-        sent += _send_batch(transfer, dict(files[start : start + BATCH]), wait_s)
+        answers, unanswered = _send_batch(transfer, dict(files[start : start + BATCH]), wait_s)
+        # An archive that stays silent is not waited for batch after batch: the rest gets the same reason.
+        batch = files[start:] if unanswered else files[start : start + BATCH]
+        sent += [Sent(path, uid, answers.get(path, unanswered)) for path, uid in batch]
         if progress:
             progress(len(sent), len(files))
+        if unanswered:
+            break
     return sent
 
 
@@ -132,8 +137,12 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
     return files
 
 
-def _send_batch(transfer: Transfer, files: dict[Path, str], wait_s: float) -> list[Sent]:
-    """Sends a few files, the unanswered ones again while the archive is out of reach or busy."""
+def _send_batch(transfer: Transfer, files: dict[Path, str], wait_s: float) -> tuple[dict[Path, str], str]:
+    """Sends a few files, the unanswered ones again while the archive is out of reach or busy.
+
+    Returns:
+        The answers as `Transfer.store` gives them, and why files stayed unanswered; empty where none did.
+    """
     answers: dict[Path, str] = {}
     reason = ""
     for attempt in range(ATTEMPTS):
@@ -141,9 +150,8 @@ def _send_batch(transfer: Transfer, files: dict[Path, str], wait_s: float) -> li
             time.sleep(wait_s * 2 ** (attempt - 1))
         try:
             answers |= transfer.store({path: uid for path, uid in files.items() if path not in answers})
+            return answers, ""
         except Unavailable as error:
             answers |= error.answers
             reason = str(error)
-        if len(answers) == len(files):
-            break
-    return [Sent(path, uid, answers.get(path, reason)) for path, uid in files.items()]
+    return answers, reason

@@ -49,8 +49,9 @@ class PixelScale:
         below = sum(int(np.count_nonzero(frame < 0)) for frame in frames)
         if not (math.isfinite(highest) and all(np.isfinite(frame.min()) for frame in frames)):
             raise CEKWorldError("The series holds NaN or infinite voxels; synthesize it again.")
+        whole = np.array_equal(frames[0], np.rint(frames[0]))
         factor = 1.0
-        if highest > 0 and not _ENOUGH_LEVELS <= highest <= _LARGEST:
+        if highest > 0 and not (whole and _ENOUGH_LEVELS <= highest <= _LARGEST):
             factor = 10.0 ** math.floor(math.log10(_LARGEST / highest))
         return cls(factor, _window(frames, factor), below)
 

@@ -156,7 +156,7 @@ def _entries(data: Dataset, frame: Dataset | None, tags: Sequence[str]) -> dict[
         "FrameContentSequence", "MREchoSequence", "MRImageFrameTypeSequence", "MRTimingAndRelatedParametersSequence",
         "CardiacSynchronizationSequence", "TemporalPositionSequence",
     )  # fmt: skip
-    sources = [*(group_of(data, frame, name) for name in groups), data]
+    sources = [data] if frame is None else [*(group_of(data, frame, name) for name in groups), data]
     found = {tag: next((source[tag].value for source in sources if tag in source), None) for tag in tags}
     return {tag: str(value) for tag, value in found.items() if value not in (None, "")}
 

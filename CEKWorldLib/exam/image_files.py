@@ -46,6 +46,19 @@ def read_header(path: Path, format_name: str) -> sitk.ImageFileReader:
     return reader
 
 
+def read_metadata(reader: sitk.ImageFileReader, path: Path, format_name: str) -> dict[str, str]:
+    """Key-value pairs and other header fields of what `read_header` opened, as text.
+
+    Raises:
+        CEKWorldError: they are no text.
+    """
+    with _refusing_damage(path, format_name):
+        try:
+            return {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+        except TypeError as error:  # SimpleITK's answer to keys that are not UTF-8
+            raise ValueError("a key of the header is no text") from error
+
+
 def read_voxels(reader: sitk.ImageFileReader, path: Path, format_name: str) -> sitk.Image:
     """Reads what `read_header` opened; its size is to be judged before.
 

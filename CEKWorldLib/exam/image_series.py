@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.checks import check_series_size
 from CEKWorldLib.exam.found_series import FoundSeries, Progress
-from CEKWorldLib.exam.image_files import read_header, read_voxels
+from CEKWorldLib.exam.image_files import read_header, read_metadata, read_voxels
 from CEKWorldLib.exam.phase_times import PhaseTimes
 from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.exam.volume import Volume
@@ -42,7 +42,7 @@ def find_image_series(path: Path, format_name: str) -> FoundSeries:
         CEKWorldError: damaged, one volume only, not scalar, too large.
     """
     reader = read_header(path, format_name)
-    meta = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+    meta = read_metadata(reader, path, format_name)
     shape = _shape(reader, meta, path.name)
     check_series_size(shape, path.name)
 

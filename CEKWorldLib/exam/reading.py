@@ -75,5 +75,5 @@ def _check_header(reader: sitk.ImageFileReader, name: str) -> None:
     if components > 1 and "MultiVolume.NumberOfFrames" in reader.GetMetaDataKeys():
         raise CEKWorldError(f"{name} is a series of {components} volumes; save the pre-contrast volume alone.")
     if components > 1:
-        raise CEKWorldError(f"{name} holds vectors or colours, not one intensity per voxel; save a magnitude volume.")
+        raise CEKWorldError(f"{name} holds vectors, colours or the like, not one intensity per voxel; save a volume.")
     check_size(size[::-1], name)
