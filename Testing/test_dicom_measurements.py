@@ -14,8 +14,9 @@ from dicom_exam import NAME, PROVENANCE, write_exam
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from CEKWorldLib.dicom.codes import CURVE_TYPE, INITIAL_PHASE, QUANTITIES, SHARES, SIGNAL
+from CEKWorldLib.dicom.codes import CURVE_TYPE, INITIAL_PHASE, QUANTITIES, SHARES, SIGNAL, VOXELS
 from CEKWorldLib.dicom.measurements import measurement_report
+from CEKWorldLib.dicom.results import export_results
 from CEKWorldLib.dicom.segmentation import region_segmentation
 from CEKWorldLib.dicom.source import read_source
 from CEKWorldLib.dicom.writing import write_dataset
@@ -67,7 +68,7 @@ def path(exam, results, segmentation, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def groups(path):
-    """The measurement groups of each region as highdicom reads them: one per time, then the summary."""
+    """The measurement groups of each region as highdicom reads them: one per time, the curve's, the voxels'."""
     read = highdicom.sr.srread(path).content
     every = read.get_volumetric_roi_measurement_groups()
     return {name: [g for g in every if g.tracking_identifier == name] for name in PEAK}
@@ -82,7 +83,7 @@ def number(group, quantity) -> float:
 @pytest.mark.parametrize("name", PEAK)
 def test_the_curve_comes_back_with_its_times(name, groups, results):
     result = next(r for r in results if r.name == name)
-    samples = groups[name][:-1]
+    samples = groups[name][:-2]
     assert len(samples) == len(TIMES_S)
     offsets = [g.get_measurements(Code("128740", "DCM", "Longitudinal Temporal Offset from Event")) for g in samples]
     assert [offset[0].value for offset in offsets] == list(TIMES_S)
@@ -95,7 +96,7 @@ def test_the_curve_comes_back_with_its_times(name, groups, results):
 
 @pytest.mark.parametrize("name", PEAK)
 def test_statistics_and_class_come_back_in_standard_codes(name, groups, results):
-    result, summary = next(r for r in results if r.name == name), groups[name][-1]
+    result, summary = next(r for r in results if r.name == name), groups[name][-2]
     for key, value in result.statistics.numbers().items():
         if np.isfinite(value):
             assert number(summary, QUANTITIES[key]) == pytest.approx(value, rel=1e-6), key
@@ -126,7 +127,7 @@ def test_every_group_points_to_the_segment_of_its_region(groups, segmentation):
 
 def test_the_definitions_stand_beside_the_numbers(path, results):
     texts = [element.value for element in pydicom.dcmread(path).iterall() if element.keyword == "TextValue"]
-    assert texts.count(results[0].settings.description()) == 2
+    assert texts.count(results[0].settings.description()) == 4  # curve and voxels of two regions
     assert "curve: mean of 24 voxels; t_e=90 s; t_l=360 s" in texts
     assert "weak enhancement" in texts  # what the reader must know of the rising curve
 
@@ -167,3 +168,21 @@ def test_nothing_of_the_patient_reaches_screen_or_log(exam, results, segmentatio
     assert NAME not in str(measurement_report(source, segmentation, results).PatientName)
     shown = [caplog.text, *capfd.readouterr(), *(str(w.message) for w in recwarn)]
     assert not [text for text in shown if "ZZPHI" in text]
+
+
+def test_a_curve_of_chosen_voxels_points_to_these_and_shares_to_the_region(exam, masks, tmp_path):
+    """The hottest 3x3 window of a region of 4x3 voxels."""
+    grid = read_exam(exam).pre
+    frames = np.full((len(TIMES_S), *grid.shape), 200.0, np.float32)
+    frames[:, masks["washout"]] += 200 * np.array(PEAK["washout"], np.float32)[:, None]
+    frames[2:, 2, 6:9, 6:9] += 50.0
+    measured = roi_curves(frames, TIMES_S, {"washout": masks["washout"]}, Settings(), "hottest")
+    folder = export_results(read_source(exam), grid, measured, {}, tmp_path)
+    drawn, hottest = pydicom.dcmread(folder / "regions.dcm").SegmentSequence
+    assert [hottest.SegmentLabel, hottest.SegmentAlgorithmType] == ["washout (hottest)", "SEMIAUTOMATIC"]
+    volume = highdicom.seg.segread(folder / "regions.dcm").get_volume(segment_numbers=[2], combine_segments=True)
+    assert (volume.array > 0).sum() == 9
+    read = highdicom.sr.srread(folder / "curves.dcm").content.get_volumetric_roi_measurement_groups()
+    assert [g.tracking_uid for g in read] == [hottest.TrackingUID] * (len(TIMES_S) + 1) + [drawn.TrackingUID]
+    assert number(read[-1], VOXELS) == 24
+    assert [complaints(path) for path in folder.iterdir()] == [[], []]

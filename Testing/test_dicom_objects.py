@@ -11,10 +11,11 @@ import numpy as np
 import pydicom
 import pytest
 from dciodvfy import complaints
-from dicom_exam import NAME, NORMAL, PATIENT_ID, PROVENANCE, START, STEP_MM, write_exam
+from dicom_exam import NAME, NORMAL, PATIENT_ID, PROVENANCE, START, STEP_MM, synthesized, write_exam
 
 from CEKWorldLib.dicom.codes import QUANTITIES
 from CEKWorldLib.dicom.parametric_maps import parametric_map
+from CEKWorldLib.dicom.phases import export_phases
 from CEKWorldLib.dicom.segmentation import curve_type_segmentation, region_segmentation
 from CEKWorldLib.dicom.source import Source, new_study, read_source
 from CEKWorldLib.dicom.writing import write_dataset
@@ -287,3 +288,11 @@ def test_nothing_of_the_patient_reaches_screen_log_or_messages(exam, tmp_path, c
     shown = [str(refused.value), caplog.text, *capfd.readouterr(), *(str(w.message) for w in recwarn)]
     assert not [text for text in shown if CANARY in text]
     assert refused.value.__cause__ is None and refused.value.__suppress_context__
+
+
+def test_objects_on_exported_phases_name_the_scanner_and_not_this_software(source, exam, tmp_path):
+    done = export_phases(synthesized(exam), source, PROVENANCE, tmp_path)
+    phase = done.folder / "phase_003"
+    made = region_segmentation(read_source(phase), read_exam(phase).pre, regions(read_exam(phase).pre), PROVENANCE)
+    synthesizer, scanner = made.ContributingEquipmentSequence
+    assert (synthesizer.Manufacturer, scanner.Manufacturer) == ("CEKWorld project", "Scanner maker")

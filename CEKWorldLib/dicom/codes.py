@@ -80,6 +80,7 @@ SIGNAL = Quantity(
 )
 
 VOXELS = Quantity("voxels", _own("voxels", "Number of voxels"), _unit("{voxels}", "voxels"))
+ENHANCING_VOXELS = Quantity("above gate", _own("voxels-enhancing", "Number of voxels above the gate"), VOXELS.unit)
 
 
 # Made for prostate reports, but worded for any organ.
@@ -102,3 +103,4 @@ CURVE_TYPE = codes.DCM.TimeCourseOfSignal
 INITIAL_PHASE = _own("initial-phase", "Initial phase of enhancement")
 INJECTION_START = _own("injection-start", "Start of contrast injection")
 CLASSIFICATION = _own("curve-types", "Classification of time-intensity curves")
+SELECTION = _own("curve-voxels", "Selection of the voxels of a curve")

@@ -144,6 +144,11 @@ def _equipment(purpose: str, meaning: str, description: str) -> Dataset:
 
 
 def _scanner(header: Dataset) -> Dataset:
+    """What acquired the source; synthetic images name the scanner of the images they were made from."""
+    if header.get("SyntheticData") == "YES":
+        for known in header.get("ContributingEquipmentSequence") or ():
+            if known.PurposeOfReferenceCodeSequence[0].CodeValue == "109101":
+                return known
     item = _equipment("109101", "Acquisition Equipment", "Acquired the images that the synthetic ones start from.")
     item.Manufacturer = str(header.get("Manufacturer") or "unknown")
     take_over(item, header, _SCANNER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from highdicom.seg import Segmentation
 from highdicom.sr import (
@@ -25,12 +26,14 @@ from highdicom.sr import (
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from CEKWorldLib import __version__
 from CEKWorldLib.dicom.codes import (
     CURVE_TYPE,
     CURVE_TYPES,
+    ENHANCING_VOXELS,
     INITIAL_PHASE,
     INITIAL_PHASES,
     INJECTION_START,
@@ -44,12 +47,13 @@ from CEKWorldLib.dicom.codes import (
 )
 from CEKWorldLib.dicom.derived import discreet, identity, reference_images
 from CEKWorldLib.dicom.marking import IMAGE_COMMENTS, MANUFACTURER, PRODUCT, Provenance, mark_synthetic
-from CEKWorldLib.dicom.segmentation import segment_label
+from CEKWorldLib.dicom.segmentation import curve_region, segment_label
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.kinetics.roi import RoiResult
 
 SERIES = 9203
+_Group = VolumetricROIMeasurementsAndQualitativeEvaluations
 
 
 @discreet()
@@ -59,7 +63,8 @@ def measurement_report(
     """The regions' curves and what they were judged to be.
 
     Each region has one group of measurements per time, with the time as numeric offset from the start of the injection,
-    and one that sums up the curve. All refer to the region's segment. Statistics that are not defined are left out.
+    one that sums up the curve, and one on all its voxels. The last points to the region's segment; the others to that
+    of the voxels the curve is the mean of, where these are fewer. Statistics that are not defined are left out.
 
     Args:
         source: images of the series.
@@ -107,33 +112,48 @@ def _observer() -> ObserverContext:
     return ObserverContext(codes.DCM.Device, device)
 
 
-def _groups(
-    result: RoiResult, segmentation: Segmentation
-) -> Iterator[VolumetricROIMeasurementsAndQualitativeEvaluations]:
-    """The groups of one region: its signal at each time, then its statistics."""
-    label = segment_label(result.name)
-    segment = next((item for item in segmentation.SegmentSequence if item.SegmentLabel == label), None)
-    if segment is None:
-        raise CEKWorldError(f"The region '{result.name}' is not in the segmentation; write its mask with it.")
-    tracking = TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID)
-    reference = ReferencedSegment(
-        segmentation.SOPClassUID,
-        segmentation.SOPInstanceUID,
-        int(segment.SegmentNumber),
-        source_series=SourceSeriesForSegmentation(segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID),
-    )
+def _groups(result: RoiResult, segmentation: Segmentation) -> Iterator[_Group]:
+    """The groups of one region: its signal at each time and its statistics, then what its voxels add."""
+    curve = _segment(curve_region(result), segmentation)
     samples = zip(result.times_s, result.signal, result.enhancement, strict=True)
     for order, (t, signal, percent) in enumerate(samples, start=1):
-        yield VolumetricROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=tracking,
-            referenced_segment=reference,
+        values = [(SIGNAL, signal), (QUANTITIES["percent_enhancement"], percent)]
+        yield _Group(
+            **curve,
             time_point_context=_time_point(float(t), order),
-            measurements=_measurements([(SIGNAL, signal), (_ENHANCEMENT_AT_TIME, percent)], mean=True),
+            measurements=_measurements(values, derivation=codes.SCT.Mean),
         )
-    yield _summary(result, tracking, reference)
+    yield _Group(
+        **curve,
+        algorithm_id=_algorithm(result),
+        measurements=_measurements([(q, result.statistics.numbers()[name]) for name, q in QUANTITIES.items()]),
+        qualitative_evaluations=_evaluations(result),
+    )
+    shares = [(SHARES[kind], share) for kind, share in result.type_shares.items()] if result.enhancing_voxels else []
+    yield _Group(
+        **_segment(result.name, segmentation),
+        algorithm_id=_algorithm(result),
+        measurements=_measurements([(VOXELS, result.voxels), (ENHANCING_VOXELS, result.enhancing_voxels), *shares]),
+    )
 
 
-_ENHANCEMENT_AT_TIME = QUANTITIES["percent_enhancement"]
+def _segment(name: str, segmentation: Segmentation) -> dict[str, Any]:
+    """The arguments by which a group points to a segment.
+
+    highdicom's own ``ReferencedSegment.from_segmentation`` fails where there is only one segment (0.28.2).
+    """
+    label = segment_label(name)
+    segment = next((item for item in segmentation.SegmentSequence if item.SegmentLabel == label), None)
+    if segment is None:
+        raise CEKWorldError(f"The region '{name}' is not in the segmentation; write its mask with it.")
+    series = SourceSeriesForSegmentation(segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID)
+    number = int(segment.SegmentNumber)
+    return {
+        "tracking_identifier": TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID),
+        "referenced_segment": ReferencedSegment(
+            segmentation.SOPClassUID, segmentation.SOPInstanceUID, number, source_series=series
+        ),
+    }
 
 
 def _time_point(t_s: float, order: int) -> TimePointContext:
@@ -141,40 +161,30 @@ def _time_point(t_s: float, order: int) -> TimePointContext:
     return TimePointContext(f"t={t_s:+.3f} s", time_point_order=order, temporal_offset_from_event=offset)
 
 
-def _summary(
-    result: RoiResult, tracking: TrackingIdentifier, reference: ReferencedSegment
-) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    statistics = result.statistics
+def _evaluations(result: RoiResult) -> list[QualitativeEvaluation]:
     evaluations = []
     if result.curve_type in CURVE_TYPES:
         evaluations.append(QualitativeEvaluation(CURVE_TYPE, CURVE_TYPES[result.curve_type]))
     if result.initial_phase in INITIAL_PHASES:
         evaluations.append(QualitativeEvaluation(INITIAL_PHASE, INITIAL_PHASES[result.initial_phase]))
-    numbers = statistics.numbers()
-    values = [(quantity, numbers[name]) for name, quantity in QUANTITIES.items()]
-    if result.enhancing_voxels:
-        values += [(SHARES[kind], share) for kind, share in result.type_shares.items()]
-    curve = (
-        f"curve: {result.mode} of {result.curve_voxels} voxels; t_e={statistics.t_e_s:g} s; t_l={statistics.t_l_s:g} s"
-    )
-    algorithm = AlgorithmIdentification(
+    return evaluations
+
+
+def _algorithm(result: RoiResult) -> AlgorithmIdentification:
+    """Definitions and notes: without them neither class nor number can be read."""
+    statistics = result.statistics
+    times = f"t_e={statistics.t_e_s:g} s; t_l={statistics.t_l_s:g} s"
+    curve = f"curve: {result.mode} of {result.curve_voxels} voxels; {times}"
+    return AlgorithmIdentification(
         name=f"{PRODUCT} kinetics",
         version=__version__,
         manufacturer=MANUFACTURER,
         parameters=[result.settings.description(), curve, *result.notes],
     )
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=tracking,
-        referenced_segment=reference,
-        algorithm_id=algorithm,
-        measurements=_measurements([(VOXELS, result.voxels), *values]),
-        qualitative_evaluations=evaluations,
-    )
 
 
-def _measurements(values: Sequence[tuple[Quantity, float]], mean: bool = False) -> list[Measurement]:
+def _measurements(values: Sequence[tuple[Quantity, float]], derivation: Code | None = None) -> list[Measurement]:
     """Those that are defined: a structured report has no number for the others."""
-    derivation = codes.SCT.Mean if mean else None
     return [
         Measurement(quantity.concept, float(value), quantity.unit, derivation=derivation)
         for quantity, value in values

@@ -13,7 +13,7 @@ from CEKWorldLib.dicom.codes import QUANTITIES
 from CEKWorldLib.dicom.marking import Provenance
 from CEKWorldLib.dicom.measurements import measurement_report
 from CEKWorldLib.dicom.parametric_maps import parametric_map
-from CEKWorldLib.dicom.segmentation import curve_type_segmentation, region_segmentation
+from CEKWorldLib.dicom.segmentation import curve_region, curve_type_segmentation, region_segmentation
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.dicom.writing import new_folder, write_dataset
 from CEKWorldLib.errors import Cancelled
@@ -51,7 +51,8 @@ def export_results(
         CEKWorldError: regions, maps and source do not belong together, or the folder cannot be written.
         Cancelled: ``cancel`` asked for it; nothing is left.
     """
-    segmentation = region_segmentation(source, grid, _masks(results, grid), provenance)
+    masks = _masks(results, grid)
+    segmentation = region_segmentation(source, grid, masks, provenance, masks.keys() - {r.name for r in results})
     settings = results[0].settings.description()
     made: dict[str, Callable[[], Dataset]] = {
         "regions.dcm": lambda: segmentation,
@@ -74,8 +75,10 @@ def export_results(
 
 
 def _masks(results: Sequence[RoiResult], grid: Volume) -> dict[str, np.ndarray]:
-    masks = {}
-    for result in results:
-        masks[result.name] = np.zeros(grid.shape, bool)
-        masks[result.name][tuple(result.positions.T)] = True
+    """Every region, and where a curve is the mean of a part of it, that part."""
+    voxels = {result.name: result.positions for result in results}
+    voxels |= {curve_region(result): result.positions[result.in_curve] for result in results}
+    masks = {name: np.zeros(grid.shape, bool) for name in voxels}
+    for name, positions in voxels.items():
+        masks[name][tuple(positions.T)] = True
     return masks

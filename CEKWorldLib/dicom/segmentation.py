@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import highdicom
 import numpy as np
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from CEKWorldLib import __version__
-from CEKWorldLib.dicom.codes import CLASSIFICATION, CURVE_TYPES
+from CEKWorldLib.dicom.codes import CLASSIFICATION, CURVE_TYPES, SELECTION, coding_scheme
 from CEKWorldLib.dicom.derived import complete_image, discreet, identity, on_grid, reference_images
 from CEKWorldLib.dicom.marking import PRODUCT, Provenance
 from CEKWorldLib.dicom.source import Source
@@ -20,13 +21,18 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.export.style import region_colour
 from CEKWorldLib.export.type_colours import PALETTES
+from CEKWorldLib.kinetics.roi import RoiResult
 
 REGIONS_SERIES, CURVE_TYPES_SERIES = 9201, 9202
 
 
 @discreet()
 def region_segmentation(
-    source: Source, grid: Volume, masks: Mapping[str, np.ndarray], provenance: Provenance | None = None
+    source: Source,
+    grid: Volume,
+    masks: Mapping[str, np.ndarray],
+    provenance: Provenance | None = None,
+    chosen: Collection[str] = (),
 ) -> Segmentation:
     """Regions of interest, one binary segment each, which may overlap.
 
@@ -37,6 +43,7 @@ def region_segmentation(
         grid: geometry of the masks.
         masks: region name to mask (slices, rows, columns).
         provenance: what made the series; None where it was acquired.
+        chosen: names of those that were not drawn, but chosen from a drawn one by a rule.
 
     Raises:
         CEKWorldError: no region, an empty one, one of another shape, or a grid outside the source.
@@ -54,7 +61,8 @@ def region_segmentation(
             segment_label=segment_label(name),
             segmented_property_category=codes.SCT.Tissue,
             segmented_property_type=codes.SCT.Tissue,
-            algorithm_type="MANUAL",
+            algorithm_type="SEMIAUTOMATIC" if name in chosen else "MANUAL",
+            algorithm_identification=_algorithm(SELECTION) if name in chosen else None,
             tracking_uid=generate_uid(prefix=None),
             tracking_id=segment_label(name),
             display_color=CIELabColor.from_string(region_colour(number - 1)),
@@ -64,7 +72,7 @@ def region_segmentation(
     stack = np.stack([np.asarray(mask, bool) for mask in masks.values()], axis=-1)
     return _segmentation(
         source, grid, stack, segments, provenance, REGIONS_SERIES, "Regions of interest",
-        "Regions drawn by the user.",
+        "Regions drawn by the user, and parts of them chosen by a rule.",
     )  # fmt: skip
 
 
@@ -84,9 +92,7 @@ def curve_type_segmentation(
     Raises:
         CEKWorldError: a map of another shape, or a grid outside the source.
     """
-    algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=f"{PRODUCT} kinetics", family=CLASSIFICATION, version=__version__, parameters={"definition": definition}
-    )
+    algorithm = _algorithm(CLASSIFICATION, {"definition": definition})
     segments = [
         SegmentDescription(
             segment_number=number,
@@ -103,8 +109,19 @@ def curve_type_segmentation(
     ]
     stack = np.stack([types == kind for kind in CURVE_TYPES], axis=-1)
     return _segmentation(
-        source, grid, stack, segments, provenance, CURVE_TYPES_SERIES, "Curve types", f"Curve types: {definition}."
+        source, grid, stack, segments, provenance, CURVE_TYPES_SERIES, "Curve types", f"Curve types; {definition}."
     )
+
+
+def _algorithm(family: Code, parameters: dict[str, str] | None = None) -> highdicom.AlgorithmIdentificationSequence:
+    return highdicom.AlgorithmIdentificationSequence(
+        name=f"{PRODUCT} kinetics", family=family, version=__version__, parameters=parameters
+    )
+
+
+def curve_region(result: RoiResult) -> str:
+    """Name of the voxels that a region's curve is the mean of: the region, or the part of it its mode chose."""
+    return result.name if result.in_curve.all() else f"{result.name} ({result.mode})"
 
 
 def segment_label(name: str) -> str:
@@ -129,6 +146,7 @@ def _segmentation(
         segment_descriptions=segments,
         content_label="SEGMENTATION",
         content_description=description,
+        coding_schemes=[coding_scheme()],
         **identity(series_number, description, provenance is not None),
     )
     complete_image(segmentation, source, provenance, derivation)
