@@ -113,16 +113,16 @@ def _title(series: TimeSeries, phase: int, name: str) -> str:
 
 
 def _box(outline: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns around the region."""
-    sides = []
-    for axis in (0, 1):
-        where = np.flatnonzero(outline.any(axis=1 - axis))
-        size = outline.shape[axis]
-        extent = where[-1] - where[0] + 1
-        half = max(extent * (0.5 + _MARGIN), size * _LEAST / 2)
-        centre = (where[0] + where[-1] + 1) / 2
-        sides.append(slice(max(round(centre - half), 0), min(round(centre + half), size)))
-    return sides[0], sides[1]
+    """Rows and columns around the region, in the proportions of the slice."""
+    where = np.argwhere(outline)
+    shape = np.array(outline.shape)
+    extent = np.ptp(where, axis=0) + 1
+    share = min(max(float(np.max((1 + 2 * _MARGIN) * extent / shape)), _LEAST), 1.0)
+    size = np.ceil(share * shape).astype(int)
+    middle = where.min(axis=0) + extent / 2
+    start = np.clip(np.round(middle - size / 2).astype(int), 0, shape - size)
+    rows, columns = (slice(int(first), int(first + length)) for first, length in zip(start, size, strict=True))
+    return rows, columns
 
 
 def _window(frames: np.ndarray) -> tuple[float, float]:
