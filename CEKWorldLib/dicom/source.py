@@ -50,6 +50,7 @@ _REQUIRED = (
 )  # fmt: skip
 _BODY_PARTS = {"breast": "BREAST", "abdomen": "ABDOMEN", "brain": "BRAIN"}  # PS3.16 annex L
 _UNPAIRED = {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "LIVER", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
+_SIDES = ("L", "R")  # scanners also write B for both, which ImageLaterality alone may hold
 _SAME_PLACE_MM = 0.01
 
 
@@ -219,6 +220,8 @@ def _common(header: Dataset) -> Dataset:
     for keyword in _REQUIRED:
         if keyword in header:
             common[keyword] = copy.deepcopy(header[keyword])
+    if common.get("Laterality") not in _SIDES:
+        common.pop("Laterality", None)
     if not UID(str(common.get("StudyInstanceUID", ""))).is_valid:
         raise CEKWorldError("The source has no valid StudyInstanceUID to file new objects with; export it again.")
     if not common.get("FrameOfReferenceUID"):
