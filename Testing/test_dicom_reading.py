@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +271,8 @@ def test_enhanced_files_with_two_image_types_or_without_places_are_refused(share
 
 READABLE = {"MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_expb.dcm", "MR_small_implicit.dcm",
             "MR_small_jp2klossless.dcm", "MR_small_padded.dcm"}  # fmt: skip
+if find_spec("jpeg_ls"):  # the decoder comes with highdicom
+    READABLE.add("MR_small_jpeg_ls_lossless.dcm")
 
 
 @pytest.mark.parametrize("alone_in_folder", [True, False])

@@ -84,7 +84,7 @@ def results(work: Work, folder: Path) -> str:
     pre, arrival, times = session.exam.pre, session.injection.arrival_s, session.times
     facts = _facts(work)
     attributes = {f"CEKWorld.{name}": value for name, value in facts.items() if isinstance(value, str)}
-    attributes |= {"CEKWorld.Synthetic": "1", "CEKWorld.Notice": NOTICE}
+    attributes |= {"CEKWorld.Synthetic": "1", "CEKWorld.Notice": NOTICE, "CEKWorld.seed": str(session.seed)}
     frames = (session.frame(t, extrapolate=True) for t in _bar(times, "writing phases", "phase"))
     write_sequence(folder / "phases.seq.nrrd", pre, times, frames, attributes)
 

@@ -8,7 +8,20 @@ import sys
 from collections.abc import Sequence
 
 from CEKWorldLib import __version__
-from CEKWorldLib.cli import bench, evaluate, models, simulate, synthesize, train
+from CEKWorldLib.cli import (
+    bench,
+    curves,
+    evaluate,
+    export_dicom,
+    export_results,
+    models,
+    phases,
+    report,
+    send,
+    simulate,
+    synthesize,
+    train,
+)
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 
@@ -55,7 +68,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cekworld {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (synthesize, simulate, models, train, evaluate, bench):
+    for module in (
+        synthesize,
+        phases,
+        curves,
+        report,
+        export_dicom,
+        export_results,
+        send,
+        simulate,
+        models,
+        train,
+        evaluate,
+        bench,
+    ):
         module.add_parser(commands)
     return parser
 

@@ -15,6 +15,7 @@ from CEKWorldLib.exam.volume import Volume
 
 MIN_PIXELS = 16  # in-plane; below that there is no anatomy to see
 MAX_VOXELS = 512**3 * 2  # 1 GB as float32, twice the largest exam CEKWorld is built for
+MAX_SERIES_VOXELS = 4 * MAX_VOXELS  # 4 GB as float32: 512 x 512 x 128 at 32 times
 
 _NEGATIVE = 0.05  # share of all signal that may be negative: interpolation overshoots by 1 %, CT air is over a half
 _FEW_VALUES = 8  # a mask or a coarse label map; 8-bit MR has a hundred grey values or more
@@ -54,13 +55,7 @@ def check_volume(volume: Volume, name: str) -> None:
             f"{name} has slices of only {in_plane[0]} x {in_plane[1]} pixels; CEKWorld needs at least "
             f"{MIN_PIXELS} x {MIN_PIXELS}."
         )
-    matrix = np.asarray(volume.direction, float).reshape(3, 3)
-    if not (np.isfinite(volume.origin).all() and np.isfinite(volume.spacing).all() and min(volume.spacing) > 0):
-        raise CEKWorldError(f"{name} has no valid spacing or origin in its header; convert it again from the scanner.")
-    if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
-        raise CEKWorldError(
-            f"{name} has axes that are not at right angles; resample it to a rectangular grid and try again."
-        )
+    check_geometry(volume, name)
     invalid = voxels.size - int(np.count_nonzero(np.isfinite(voxels)))
     if invalid:
         raise CEKWorldError(
@@ -92,6 +87,38 @@ def check_size(shape: tuple[int, ...], name: str) -> None:
     if count > MAX_VOXELS:
         size = " x ".join(str(side) for side in reversed(shape))
         raise CEKWorldError(f"{name} is too large ({size} voxels); crop or resample it to 512 slices of 512 x 512.")
+
+
+def check_series_size(shape: tuple[int, int, int, int], name: str) -> None:
+    """Refuses a time series (T, slices, rows, columns) that is empty, too large, or one volume; needs only the header.
+
+    Raises:
+        CEKWorldError: no voxels, one phase, a phase of more than ``MAX_VOXELS`` or a series of more than
+            ``MAX_SERIES_VOXELS``.
+    """
+    check_size(shape[1:], name)
+    if shape[0] < 2:
+        raise CEKWorldError(f"{name} holds one phase only, no time series; choose a file with all phases.")
+    if int(np.prod(shape, dtype=np.int64)) > MAX_SERIES_VOXELS:
+        raise CEKWorldError(
+            f"{name} is too large ({shape[0]} phases of {shape[3]} x {shape[2]} x {shape[1]} voxels); crop it or leave "
+            "phases out."
+        )
+
+
+def check_geometry(volume: Volume, name: str) -> None:
+    """Refuses volumes that lie nowhere, or whose axes are not at right angles.
+
+    Raises:
+        CEKWorldError: either of both.
+    """
+    matrix = np.asarray(volume.direction, float).reshape(3, 3)
+    if not (np.isfinite(volume.origin).all() and np.isfinite(volume.spacing).all() and min(volume.spacing) > 0):
+        raise CEKWorldError(f"{name} has no valid spacing or origin in its header; convert it again from the scanner.")
+    if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
+        raise CEKWorldError(
+            f"{name} has axes that are not at right angles; resample it to a rectangular grid and try again."
+        )
 
 
 def _is_label_map(voxels: np.ndarray) -> bool:

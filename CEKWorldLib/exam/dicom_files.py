@@ -1,16 +1,18 @@
-"""Finds the DICOM images in a folder and picks one MR series. Messages never quote patient data."""
+"""Finds the DICOM images in a folder and picks MR series. Messages never quote patient data."""
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
 
 from CEKWorldLib.errors import CEKWorldError
 
@@ -52,6 +54,18 @@ class Header:
         )
 
 
+class _BoundedReader(io.BufferedReader):
+    """A file that never asks for more memory than it has bytes.
+
+    A damaged element may claim a length of 4 GB, which Python's own readers allocate before they look.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > io.DEFAULT_BUFFER_SIZE:
+            size = min(size, max(0, os.fstat(self.fileno()).st_size - self.tell()))
+        return super().read(size)
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file carries DICOM's mark, or at least its suffix.
 
@@ -64,12 +78,14 @@ def is_dicom(path: Path) -> bool:
 
 def parse(file: Path, pixels: bool) -> Dataset:
     """Reads a file; one without the 128-byte preamble is given a try when its suffix says DICOM."""
-    try:
-        return pydicom.dcmread(file, stop_before_pixels=not pixels)
-    except InvalidDicomError:
-        if file.suffix.lower() not in SUFFIXES:
-            raise
-        return pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
+    with _BoundedReader(io.FileIO(file)) as stream:
+        try:
+            return pydicom.dcmread(stream, stop_before_pixels=not pixels)
+        except InvalidDicomError:
+            if file.suffix.lower() not in SUFFIXES:
+                raise
+            stream.seek(0)
+            return pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
 
 
 def find_series(path: Path, series: str | int | None = None) -> tuple[list[Header], list[Path]]:
@@ -85,30 +101,69 @@ def find_series(path: Path, series: str | int | None = None) -> tuple[list[Heade
     Raises:
         CEKWorldError: no images, not MR, several series and none chosen, a damaged or locked file alone.
     """
+    headers, damaged = find_images(path)
+    return (headers if path.is_file() else _choose(headers, path, series)), damaged
+
+
+def find_images(path: Path, progress: Callable[[int, int], None] | None = None) -> tuple[list[Header], list[Path]]:
+    """Finds the images of all series, whatever their modality.
+
+    Args:
+        path: a folder (searched with its subfolders), or one MR file: then only its series in the same folder counts.
+        progress: told the files opened and their number; what it raises ends the search.
+
+    Returns:
+        The headers, and the DICOM files that were left out because they could not be parsed.
+
+    Raises:
+        CEKWorldError: no images, a damaged or locked file alone.
+    """
     if path.is_file():
-        return _series_of_file(path)
+        return _series_of_file(path, progress)
     files = _files(path)
-    headers, damaged = _headers(files)
+    headers, damaged = _headers(files, progress)
     if not headers and damaged:
         raise CEKWorldError(f"{damaged[0].name} is damaged or truncated and cannot be read as DICOM; export it again.")
     if not headers:
         raise CEKWorldError(
             f"{_folder(path)} holds no DICOM images, only files like {files[0].name}; choose an MR series."
         )
-    return _choose(headers, path, series), damaged
+    return headers, damaged
 
 
-def _series_of_file(path: Path) -> tuple[list[Header], list[Path]]:
+def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
+    """Headers sorted by their SeriesInstanceUID."""
+    groups: dict[str, list[Header]] = {}
+    for header in headers:
+        groups.setdefault(header.series, []).append(header)
+    return groups
+
+
+def matching_series(groups: dict[str, list[Header]], wanted: str, name: str) -> dict[str, list[Header]]:
+    """The series with a SeriesNumber, else those whose SeriesInstanceUID begins with the text.
+
+    Raises:
+        CEKWorldError: there is none.
+    """
+    matching = {uid: group for uid, group in groups.items() if group[0].number == wanted}
+    if not matching and wanted:
+        matching = {uid: group for uid, group in groups.items() if uid.startswith(wanted)}
+    if not matching:
+        raise CEKWorldError(f"{name} has no series {wanted}; it holds {listing(groups)}.")
+    return matching
+
+
+def _series_of_file(path: Path, progress: Callable[[int, int], None] | None = None) -> tuple[list[Header], list[Path]]:
     own, damaged = _headers([path])
     if damaged:
         raise CEKWorldError(f"{path.name} is damaged or truncated and cannot be read as DICOM; export it again.")
     if not own:
         raise CEKWorldError(f"{path.name} is not a DICOM image; choose a folder with one MR series.")
-    _refuse_other_modality(own, path.name)
+    refuse_other_modality(own, path.name)
     if own[0].multiframe or not own[0].series:
         return own, []
     beside = sorted(file for file in path.parent.iterdir() if file.is_file() and file != path)
-    others, damaged = _headers(beside[:MAX_FILES])
+    others, damaged = _headers(beside[:MAX_FILES], progress)
     # The named file first: of several copies of one image, it is the one to read.
     return own + [header for header in others if header.series == own[0].series and not header.multiframe], damaged
 
@@ -134,15 +189,21 @@ def _folder(path: Path) -> str:
     return f"The folder {path.resolve().name}"
 
 
-def _headers(files: Sequence[Path]) -> tuple[list[Header], list[Path]]:
+def _headers(
+    files: Sequence[Path], progress: Callable[[int, int], None] | None = None
+) -> tuple[list[Header], list[Path]]:
     """Image headers among the files, and the DICOM files that could not be parsed. Other files are passed over."""
     headers: list[Header] = []
     damaged: list[Path] = []
-    for file in files:
+    for index, file in enumerate(files):
+        if progress:
+            progress(index, len(files))
         try:
             data = parse(file, pixels=False)
             if "Rows" in data and "Columns" in data:
                 headers.append(Header.of(file, data))
+            elif _is_image_class(data):
+                damaged.append(file)
         except PermissionError as error:
             raise CEKWorldError(f"{file.name} cannot be opened; check its permissions.") from error
         except InvalidDicomError:
@@ -152,39 +213,40 @@ def _headers(files: Sequence[Path]) -> tuple[list[Header], list[Path]]:
     return headers, damaged
 
 
+def _is_image_class(data: Dataset) -> bool:
+    """Whether a file without rows and columns claims to be an image, as one cut off in its header does."""
+    meta = getattr(data, "file_meta", None) or {}
+    return UID(str(meta.get("MediaStorageSOPClassUID") or data.get("SOPClassUID") or "")).name.endswith("Image Storage")
+
+
 def _choose(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:
     name = _folder(path) if len(headers) > 1 else headers[0].file.name
-    groups: dict[str, list[Header]] = {}
-    for header in headers:
-        groups.setdefault(header.series, []).append(header)
+    groups = by_series(headers)
     if series is None:
         matching = {uid: group for uid, group in groups.items() if group[0].modality == "MR"}
         if not matching:
-            _refuse_other_modality(headers, name)
+            refuse_other_modality(headers, name)
     else:
-        wanted = str(series).strip()
-        matching = {uid: group for uid, group in groups.items() if group[0].number == wanted}
-        if not matching and wanted:
-            matching = {uid: group for uid, group in groups.items() if uid.startswith(wanted)}
-        if not matching:
-            raise CEKWorldError(f"{name} has no series {wanted}; it holds {_listing(groups)}.")
+        matching = matching_series(groups, str(series).strip(), name)
     if len(matching) > 1:
         raise CEKWorldError(
             f"{name} holds several series; choose one by its SeriesNumber or the beginning of its SeriesInstanceUID: "
-            f"{_listing(matching)}."
+            f"{listing(matching)}."
         )
     (chosen,) = matching.values()
-    _refuse_other_modality(chosen, name)
+    refuse_other_modality(chosen, name)
     return chosen
 
 
-def _refuse_other_modality(headers: Sequence[Header], name: str) -> None:
+def refuse_other_modality(headers: Sequence[Header], name: str) -> None:
+    """Raises CEKWorldError where none of the images is MR."""
     if all(header.modality != "MR" for header in headers):
         found = ", ".join(sorted({header.modality for header in headers}))
         raise CEKWorldError(f"{name} holds images of modality {found}, not MR; CEKWorld needs an MR series.")
 
 
-def _listing(groups: dict[str, list[Header]]) -> str:
+def listing(groups: dict[str, list[Header]]) -> str:
+    """Series by number, with their size, for a message."""
     numbers = Counter(group[0].number for group in groups.values())
     lines = []
     for uid, group in groups.items():

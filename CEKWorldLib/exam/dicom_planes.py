@@ -5,7 +5,7 @@ A plane is one 2-D image: a whole classic MR file, or one frame of an Enhanced M
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.checks import check_size
 from CEKWorldLib.exam.dicom_files import Header, parse
-from CEKWorldLib.exam.dicom_protocol import group_of
+from CEKWorldLib.exam.dicom_protocol import group_of, injection_start
 
 # Third and later values of ImageType and FrameType that are no magnitude image, with the word for the message.
 _NOT_MAGNITUDE = {
@@ -29,6 +29,12 @@ PHASE_TAGS = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "FrameType", "ImageType", "EchoTime",
     "EffectiveEchoTime", "FlipAngle", "InversionTime", "DiffusionBValue", "AcquisitionNumber", "AcquisitionTime",
     "AcquisitionDateTime",
+)  # fmt: skip
+# What may tell when an image was taken (`dicom_times`).
+_TIME_TAGS = (
+    "TemporalPositionTimeOffset", "FrameReferenceDateTime", "FrameAcquisitionDateTime", "AcquisitionDateTime",
+    "AcquisitionDate", "AcquisitionTime", "TriggerTime", "ContentDate", "ContentTime", "TemporalPositionIndex",
+    "TemporalPositionIdentifier", "TemporalResolution", "AcquisitionNumber", "InstanceNumber", "DerivationDescription",
 )  # fmt: skip
 
 
@@ -48,6 +54,7 @@ class Plane:
         thickness: slice distance of the header, 1 mm where it is silent.
         identity: equal for copies of the same image.
         phase: the values of ``PHASE_TAGS`` it has.
+        times: what it says about when it was taken, as written.
     """
 
     file: Path
@@ -61,6 +68,7 @@ class Plane:
     thickness: float
     identity: tuple[str, ...]
     phase: dict[str, str]
+    times: dict[str, str]
 
 
 def planes_of(header: Header) -> list[Plane]:
@@ -88,8 +96,12 @@ def planes_of(header: Header) -> list[Plane]:
         raise CEKWorldError(f"{file.name} has a damaged DICOM header; export it again.") from error
 
 
-def decode(planes: Sequence[Plane]) -> np.ndarray:
+def decode(planes: Sequence[Plane], progress: Callable[[int, int], None] | None = None) -> np.ndarray:
     """The signal of planes of one shape, float32 (planes, rows, columns), rescaled as each header says.
+
+    Args:
+        planes: those of one file in a row, so that the file is decoded once.
+        progress: told the planes done and their number, file by file; what it raises ends the work.
 
     Raises:
         CEKWorldError: pixels damaged, truncated, of the wrong size or compressed beyond the installed decoders.
@@ -98,6 +110,8 @@ def decode(planes: Sequence[Plane]) -> np.ndarray:
     file, frames = None, np.empty(0)
     for index, plane in enumerate(planes):
         if plane.file != file:
+            if progress:
+                progress(index, len(planes))
             file, frames = plane.file, _pixels(plane.file)
         stored = frames[plane.frame] if frames.ndim == 3 else frames
         if stored.shape != plane.shape:
@@ -131,14 +145,19 @@ def _plane(header: Header, index: int, frame: Dataset | None) -> Plane:
         intercept=float(transform.get("RescaleIntercept") or 0.0),
         thickness=abs(thickness),
         identity=(str(data.get("SOPInstanceUID") or file), str(data.get("InstanceNumber")), str(index), str(position)),
-        phase=_phase(data, frame),
+        phase=_entries(data, frame, PHASE_TAGS),
+        times=_entries(data, frame, _TIME_TAGS) | {"ContrastBolusStartTime": injection_start(data)},
     )
 
 
-def _phase(data: Dataset, frame: Dataset | None) -> dict[str, str]:
-    groups = ("FrameContentSequence", "MREchoSequence", "MRImageFrameTypeSequence", "CardiacSynchronizationSequence")
-    sources = [*(group_of(data, frame, name) for name in groups), data]
-    found = {tag: next((source[tag].value for source in sources if tag in source), None) for tag in PHASE_TAGS}
+def _entries(data: Dataset, frame: Dataset | None, tags: Sequence[str]) -> dict[str, str]:
+    """The tags that have a value, looked for in the frame's groups first, as text."""
+    groups = (
+        "FrameContentSequence", "MREchoSequence", "MRImageFrameTypeSequence", "MRTimingAndRelatedParametersSequence",
+        "CardiacSynchronizationSequence", "TemporalPositionSequence",
+    )  # fmt: skip
+    sources = [data] if frame is None else [*(group_of(data, frame, name) for name in groups), data]
+    found = {tag: next((source[tag].value for source in sources if tag in source), None) for tag in tags}
     return {tag: str(value) for tag, value in found.items() if value not in (None, "")}
 
 

@@ -61,6 +61,17 @@ def names_contrast_agent(data: Dataset) -> bool:
     return agent not in ("", "none", "no", "n/a", "0") or bool(data.get("ContrastBolusAgentSequence"))
 
 
+def injection_start(data: Dataset) -> str:
+    """ContrastBolusStartTime of a classic header or of Enhanced MR's administration profile; "" if there is none."""
+    if data.get("ContrastBolusStartTime"):
+        return str(data.ContrastBolusStartTime)
+    for agent in data.get("ContrastBolusAgentSequence") or ():
+        for profile in agent.get("ContrastAdministrationProfileSequence") or ():
+            if profile.get("ContrastBolusStartTime"):
+                return str(profile.ContrastBolusStartTime)
+    return ""
+
+
 def _fat_saturated(data: Dataset, frame: Dataset | None) -> bool | None:
     """ScanOptions FS (PS3.3 C.8.3.1), the Enhanced MR Modifier group, else the words of the description."""
     options = data.get("ScanOptions") or ()

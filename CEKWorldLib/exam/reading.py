@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +12,9 @@ from CEKWorldLib.exam.checks import check_size, check_volume, contrast_warnings
 from CEKWorldLib.exam.dicom_files import is_dicom
 from CEKWorldLib.exam.dicom_reading import read_dicom
 from CEKWorldLib.exam.exam import Exam
+from CEKWorldLib.exam.image_files import format_of, read_header, read_voxels
 from CEKWorldLib.exam.protocol import Acquisition, Anatomy
 from CEKWorldLib.exam.volume import Volume
-
-_FORMATS = {".nrrd": "NRRD", ".nhdr": "NRRD", ".nii": "NIfTI", ".nii.gz": "NIfTI"}
-_PIECE = 1 << 24  # bytes read at a time
-_COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
 
 
 def read_exam(path: Path | str, anatomy: Anatomy | None = None, series: str | int | None = None) -> Exam:
@@ -39,7 +34,7 @@ def read_exam(path: Path | str, anatomy: Anatomy | None = None, series: str | in
     path = Path(path)
     if not path.exists():
         raise CEKWorldError(f"{path} does not exist; check the path.")
-    format_name = next((name for suffix, name in _FORMATS.items() if path.name.lower().endswith(suffix)), None)
+    format_name = format_of(path)
     try:
         if path.is_dir() or (format_name is None and path.is_file() and is_dicom(path)):
             volume, acquisition, notes = read_dicom(path, series)
@@ -61,41 +56,14 @@ def read_exam(path: Path | str, anatomy: Anatomy | None = None, series: str | in
 
 def _read_image(path: Path, format_name: str) -> Volume:
     """Reads a 2-D or 3-D scalar image; the header is judged before memory is asked for."""
-    with path.open("rb") as file:
-        if not file.read(1):
-            raise CEKWorldError(f"{path.name} is an empty file; save or copy it again.")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        _check_header(reader, path.name)
-        if format_name == "NIfTI":
-            _check_length(reader, path)
-        image = reader.Execute()
-    # SimpleITK has no finer kinds than RuntimeError, and its text is a stack of C++ addresses.
-    except (RuntimeError, ValueError, OverflowError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CEKWorldError(
-            f"{path.name} cannot be read as {format_name}: it is damaged or truncated; save or copy it again."
-        ) from error
+    reader = read_header(path, format_name)
+    _check_header(reader, path.name)
+    image = read_voxels(reader, path, format_name)
     if image.GetDimension() == 2:
         image = sitk.JoinSeries(image)
     while image.GetDimension() > 3:
         image = image[..., 0]
     return Volume.from_image(image)
-
-
-def _check_length(reader: sitk.ImageFileReader, path: Path) -> None:
-    """Raises EOFError where voxels are missing; ITK would silently fill what a truncated NIfTI file lacks."""
-    start = int(float(reader.GetMetaData("vox_offset")))
-    missing = start + int(np.prod(reader.GetSize(), dtype=np.int64)) * int(reader.GetMetaData("bitpix")) // 8
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if compressed else path.open("rb") as stream:
-        while missing > 0:
-            piece = stream.read(min(missing, _PIECE))
-            if not piece:
-                raise EOFError(f"{missing} bytes of voxels are missing")
-            missing -= len(piece)
 
 
 def _check_header(reader: sitk.ImageFileReader, name: str) -> None:
@@ -106,8 +74,6 @@ def _check_header(reader: sitk.ImageFileReader, name: str) -> None:
         raise CEKWorldError(f"{name} is 4-D ({frames} volumes); save the pre-contrast volume alone and choose that.")
     if components > 1 and "MultiVolume.NumberOfFrames" in reader.GetMetaDataKeys():
         raise CEKWorldError(f"{name} is a series of {components} volumes; save the pre-contrast volume alone.")
-    if components > 1 or reader.GetPixelID() in _COMPLEX:
-        raise CEKWorldError(
-            f"{name} holds vectors, colours or complex numbers, not one intensity per voxel; save a magnitude volume."
-        )
+    if components > 1:
+        raise CEKWorldError(f"{name} holds vectors, colours or the like, not one intensity per voxel; save a volume.")
     check_size(size[::-1], name)

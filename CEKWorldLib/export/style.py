@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.export.atomic import replacing
 
-SYNTHETIC = "SYNTHETIC"
+SYNTHETIC, ACQUIRED = "SYNTHETIC", "ACQUIRED"
+RESEARCH = "research use only  ·  not for diagnosis"
 CAUTION = "not acquired from a patient  ·  model trained on simulated data  ·  research use only"
 WARNING_COLOUR = "#c4460a"
 # Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color).
@@ -33,4 +36,22 @@ def save_png(figure: Figure, path: Path | str, dpi: int) -> None:
             dpi=dpi,
             facecolor=figure.get_facecolor(),
             metadata={"Title": f"{SYNTHETIC}: {CAUTION}", "Software": "CEKWorld"},
+        )
+
+
+def save_picture(figure: Figure, path: Path | str, dpi: int, title: str) -> None:
+    """Renders to the format the suffix names, PNG or SVG, and writes the file whole or not at all.
+
+    Raises:
+        CEKWorldError: another suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("png", "svg"):
+        raise CEKWorldError(f"{path.name} names no picture format; let it end in .png or .svg.")
+    # SVG keeps text as text, to search and to edit, and no date, so that the same curve gives the same file.
+    metadata = {"Title": title} | ({"Software": "CEKWorld"} if form == "png" else {"Creator": "CEKWorld", "Date": None})
+    with replacing(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "CEKWorld"}):
+        FigureCanvasAgg(figure).print_figure(
+            temporary, format=form, dpi=dpi, facecolor=figure.get_facecolor(), metadata=metadata
         )

@@ -1,0 +1,1 @@
+"""Marked DICOM objects out, into folders and archives."""

@@ -1,0 +1,256 @@
+"""What a new DICOM object takes over from the images it was made from: patient, study, frame of reference, place."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID, generate_uid
+from pydicom.valuerep import DA, DT, TM, validate_value
+
+from CEKWorldLib.dicom.quiet import quiet
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.dicom_files import Header, find_series
+from CEKWorldLib.exam.dicom_planes import Plane, planes_of
+
+UTF8 = "ISO_IR 192"
+NEW_STUDY_DESCRIPTION = "CEKWorld: new study, the source was not DICOM"
+
+# Modules Patient, Clinical Trial Subject, General Study, Patient Study, Clinical Trial Study and Frame of Reference
+# (PS3.3 C.7.1.1 to C.7.4.1), without what points to other objects or is retired.
+_PATIENT_AND_STUDY = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "OtherPatientIDsSequence",
+    "PatientBirthDate", "PatientBirthTime", "PatientSex", "EthnicGroup", "PatientComments", "QualityControlSubject",
+    "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence",
+    "BreedRegistrationSequence", "ResponsiblePerson", "ResponsiblePersonRole", "ResponsibleOrganization",
+    "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID", "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+    "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName", "StudyID", "StudyDescription", "PhysiciansOfRecord", "ProcedureCodeSequence",
+    "PatientAge", "PatientSize", "PatientWeight", "PatientSexNeutered", "PregnancyStatus", "TimezoneOffsetFromUTC",
+    "FrameOfReferenceUID", "PositionReferenceIndicator",
+)  # fmt: skip
+# How the patient lay and which part is shown: true of everything computed from the images.
+_BODY = ("PatientPosition", "BodyPartExamined", "Laterality", "ImageLaterality", "AnatomicRegionSequence")
+# Type 2: present even where nothing is known.
+_REQUIRED = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
+    "ReferringPhysicianName", "StudyID", "PositionReferenceIndicator", "PatientPosition",
+)  # fmt: skip
+_BODY_PARTS = {"breast": "BREAST", "abdomen": "ABDOMEN", "brain": "BRAIN"}  # PS3.16 annex L
+_UNPAIRED = {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "LIVER", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
+_SIDES = ("L", "R")  # scanners also write B for both, which ImageLaterality alone may hold
+_SAME_PLACE_MM = 0.01
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One image of the source.
+
+    Attributes:
+        header: of its file, without pixels, private and unreadable elements; the frames of one file share it.
+        plane: where it lies.
+    """
+
+    header: Dataset
+    plane: Plane
+
+    @property
+    def centre(self) -> np.ndarray:
+        """LPS mm of the middle of the image, the same however its rows and columns run."""
+        (rows, columns), plane = self.plane.shape, self.plane
+        along_row, along_column = plane.orientation[:3], plane.orientation[3:]
+        middle = along_column * plane.spacing[0] * (rows - 1) / 2 + along_row * plane.spacing[1] * (columns - 1) / 2
+        return plane.position + middle
+
+    @property
+    def extent_mm(self) -> tuple[float, float]:
+        """Sides of the image: down a column and along a row."""
+        (rows, columns), (between_rows, between_columns) = self.plane.shape, self.plane.spacing
+        return rows * between_rows, columns * between_columns
+
+    @property
+    def frame(self) -> int | None:
+        """The number of the frame, from 1; None where the file holds one image."""
+        return self.plane.frame + 1 if "NumberOfFrames" in self.header else None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where new objects belong.
+
+    Attributes:
+        common: attributes every new object takes over as they are: patient, study, frame of reference, body part.
+        images: one per slice, in order along their normal; empty where the source was not DICOM.
+        started: when the source was acquired, which is where synthesized times count from; the time of export where
+            the source does not say.
+    """
+
+    common: Dataset
+    images: tuple[SourceImage, ...]
+    started: datetime
+
+    @property
+    def headers(self) -> list[Dataset]:
+        """The headers of the source's files, each once, in slice order."""
+        return list({image.header.SOPInstanceUID: image.header for image in self.images}.values())
+
+
+def read_source(path: Path | str, series: str | int | None = None) -> Source:
+    """Reads the headers of the series a synthesis or a measurement was made from. Nothing is written to it.
+
+    Where the series holds several phases, the first one acquired stands for each slice.
+
+    Args:
+        path: a DICOM folder, or one file of the series.
+        series: SeriesNumber or the beginning of the SeriesInstanceUID, where the folder holds several.
+
+    Raises:
+        CEKWorldError: no such folder, no MR series in it, several and none chosen, headers damaged or without UIDs.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CEKWorldError(f"{path} does not exist; name the DICOM folder the series was made from.")
+    with quiet():
+        headers, _ = find_series(path, series)
+        try:
+            return _source(headers)
+        except CEKWorldError:
+            raise
+        except Exception:  # header values are converted on access, and damaged ones raise many kinds
+            # Not "from" the error, whose text may quote a patient's values.
+            raise CEKWorldError(f"{path.name} has a damaged DICOM header; export it again.") from None
+
+
+def new_study(anatomy: str | None = None) -> Source:
+    """A study of its own for a series whose source was not DICOM; its name and description say so.
+
+    Args:
+        anatomy: breast, abdomen or brain, where known.
+    """
+    now = datetime.now()
+    common = Dataset()
+    common.SpecificCharacterSet = UTF8
+    common.StudyInstanceUID = generate_uid(prefix=None)
+    common.FrameOfReferenceUID = generate_uid(prefix=None)
+    # Of its own, so that no archive files the study under a patient it knows.
+    common.PatientID = f"CEKWORLD-{common.StudyInstanceUID[-12:]}"
+    common.PatientName = "CEKWorld^Source not DICOM"
+    common.StudyDescription = NEW_STUDY_DESCRIPTION
+    common.StudyID = "1"
+    common.StudyDate, common.StudyTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    if anatomy in _BODY_PARTS:
+        common.BodyPartExamined = _BODY_PARTS[anatomy]
+    return Source(complete(common), (), now)
+
+
+def take_over(target: Dataset, header: Dataset, keywords: Sequence[str]) -> None:
+    """Copies attributes from a source header, without empty ones and those whose value breaks the rules of its type."""
+    for keyword in keywords:
+        if keyword in header and not header[keyword].is_empty and _is_valid(header[keyword]):
+            target[keyword] = copy.deepcopy(header[keyword])
+
+
+def complete(common: Dataset) -> Dataset:
+    """Adds, empty, what an object must have even where nothing is known; returns the dataset itself."""
+    for keyword in _REQUIRED:
+        if keyword not in common:
+            setattr(common, keyword, "")
+    # Type 2C: required of paired parts; empty says that the side is not known.
+    if (
+        common.get("BodyPartExamined") not in _UNPAIRED
+        and "ImageLaterality" not in common
+        and "Laterality" not in common
+    ):
+        common.Laterality = ""
+    return common
+
+
+def _is_valid(element: DataElement) -> bool:
+    """Whether the type is the attribute's (PS3.6) and every value keeps to it (PS3.5 6.2); sequences always."""
+    if element.VR == "SQ":
+        return True
+    if element.VR not in dictionary_VR(element.tag):
+        return False
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    try:
+        for value in values:
+            validate_value(element.VR, str(value) if element.VR in ("DS", "IS") else value, config.RAISE)
+    except ValueError:
+        return False
+    return True
+
+
+def _source(headers: Sequence[Header]) -> Source:
+    every = [SourceImage(header.data, plane) for header in headers for plane in planes_of(header)]
+    images = _first_of_each_slice(every)
+    for header in {id(image.header): image.header for image in images}.values():
+        _keep_readable(header)
+    first = images[0].header
+    return Source(_common(first), tuple(images), _started(first) or datetime.now())
+
+
+def _keep_readable(header: Dataset) -> None:
+    """Drops what is private or damaged, so that no later access fails, and brings texts to Unicode."""
+    header.remove_private_tags()
+    for tag in list(header.keys()):
+        try:
+            header[tag]
+        except Exception:  # damaged values raise many kinds
+            del header[tag]
+    header.decode()
+
+
+def _common(header: Dataset) -> Dataset:
+    common = Dataset()
+    common.SpecificCharacterSet = UTF8
+    take_over(common, header, (*_PATIENT_AND_STUDY, *_BODY))
+    # What identifies patient and study is taken over as it is, however it is spelled.
+    for keyword in _REQUIRED:
+        if keyword in header:
+            common[keyword] = copy.deepcopy(header[keyword])
+    if common.get("Laterality") not in _SIDES:
+        common.pop("Laterality", None)
+    if not UID(str(common.get("StudyInstanceUID", ""))).is_valid:
+        raise CEKWorldError("The source has no valid StudyInstanceUID to file new objects with; export it again.")
+    if not common.get("FrameOfReferenceUID"):
+        common.FrameOfReferenceUID = generate_uid(prefix=None)
+    return complete(common)
+
+
+def _first_of_each_slice(images: Sequence[SourceImage]) -> list[SourceImage]:
+    """The images in order along their normal; of several in one place, the one acquired first."""
+    orientation = images[0].plane.orientation
+    normal = np.cross(orientation[:3], orientation[3:])
+    heights = np.array([image.centre @ normal for image in images])
+    order = np.argsort(heights)
+    places = np.cumsum(np.diff(heights[order], prepend=heights[order[0]]) > _SAME_PLACE_MM)
+    slices = [[images[i] for i in order[places == place]] for place in np.unique(places)]
+    return [min(here, key=_acquisition_order) for here in slices]
+
+
+def _acquisition_order(image: SourceImage) -> tuple[datetime, int]:
+    return _started(image.header) or datetime.min, int(image.header.get("InstanceNumber") or 0)
+
+
+def _started(header: Dataset) -> datetime | None:
+    """When the images were acquired: the most telling date and time the header has."""
+    if moment := header.get("AcquisitionDateTime"):
+        return datetime.fromisoformat(DT(moment).isoformat()).replace(tzinfo=None)
+    for event in ("Acquisition", "Content", "Series", "Study"):
+        date = header.get(f"{event}Date") or header.get("StudyDate")
+        time = header.get(f"{event}Time")
+        if date and time:
+            return datetime.combine(DA(date), TM(time))
+    return None

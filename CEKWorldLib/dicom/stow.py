@@ -1,0 +1,90 @@
+"""DICOMweb: STOW-RS (PS3.18 10.5) through dicomweb-client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+import pydicom
+import requests
+from dicomweb_client import DICOMwebClient
+from pydicom.dataset import Dataset
+
+from CEKWorldLib.dicom.credentials import Credentials
+from CEKWorldLib.dicom.quiet import quiet
+from CEKWorldLib.dicom.transfer import Unavailable
+from CEKWorldLib.errors import CEKWorldError
+
+TIMEOUT_S = (10, 120)  # to connect; to answer, for an archive that indexes a batch first
+_WHOLE = 2**31  # bytes; bodies are sent whole, since a body in chunks is used up by the first attempt
+_BUSY = {
+    HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT,
+}  # fmt: skip
+_REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+# It logs the UIDs of what failed, which our own account says better.
+logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
+
+
+class DicomWeb:
+    """Stores files in a DICOMweb archive.
+
+    Args:
+        url: root of the service.
+        credentials: None for an archive that asks for none.
+    """
+
+    def __init__(self, url: str, credentials: Credentials | None) -> None:
+        session = requests.Session()
+        # A function of our own keeps requests from looking for passwords in ~/.netrc.
+        session.auth = _authorization(credentials)
+        self._client = DICOMwebClient(url, session=session, chunk_size=_WHOLE, timeout=TIMEOUT_S)
+        self._client.set_http_retry_params(retry=False)  # the caller repeats, and for lost connections too
+
+    def store(self, files: Mapping[Path, str]) -> dict[Path, str]:
+        """See ``Transfer.store``."""
+        try:
+            with quiet():
+                answer = self._client.store_instances([pydicom.dcmread(path) for path in files])
+        except requests.HTTPError as error:
+            assert error.response is not None  # it is what the error is about
+            answer = _refusals(error.response)
+        except (requests.ConnectionError, requests.Timeout):
+            raise Unavailable("the archive cannot be reached") from None
+        accepted = {item.ReferencedSOPInstanceUID for item in answer.get("ReferencedSOPSequence") or ()}
+        failed = {item.ReferencedSOPInstanceUID: item for item in answer.get("FailedSOPSequence") or ()}
+        return {path: "" if uid in accepted else _reason(failed.get(uid)) for path, uid in files.items()}
+
+
+def _authorization(credentials: Credentials | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if credentials and credentials.token:
+            request.headers["Authorization"] = f"Bearer {credentials.token}"
+        elif credentials:
+            requests.auth.HTTPBasicAuth(credentials.user, credentials.password)(request)
+        return request
+
+    return authorize
+
+
+def _refusals(response: requests.Response) -> Dataset:
+    """What a response with an error status says of single objects."""
+    status = response.status_code
+    if status in _REFUSED:
+        raise CEKWorldError(f"The archive refuses access (HTTP {status}); set its credentials (docs/dicom.md).")
+    if status == HTTPStatus.NOT_FOUND:
+        raise CEKWorldError("The archive has no DICOMweb service at this address (HTTP 404); check the path.")
+    if status in _BUSY:
+        raise Unavailable(f"the archive is busy or failing (HTTP {status})")
+    try:
+        return Dataset.from_json(response.json())
+    except Exception:  # a page for people, or damaged
+        return Dataset()
+
+
+def _reason(failed: Dataset | None) -> str:
+    reason = failed.get("FailureReason") if failed else None
+    return f"refused with failure reason {reason:#06x}" if reason is not None else "not confirmed by the archive"

@@ -1,0 +1,286 @@
+"""Archives: what is sent to a real Orthanc comes back as it was, and what goes wrong is said for every file."""
+
+from __future__ import annotations
+
+import csv
+import socket
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_exam import PROVENANCE, synthesized, write_exam
+from orthanc import AE_TITLE, PASSWORD, USER, Orthanc, running_orthanc
+
+from CEKWorldLib.cli.main import main
+from CEKWorldLib.dicom.credentials import credentials_for
+from CEKWorldLib.dicom.phases import ExportedPhases, export_phases
+from CEKWorldLib.dicom.source import read_source
+from CEKWorldLib.errors import Cancelled, CEKWorldError
+
+pytest.importorskip("dicomweb_client", reason="install the extra: pip install 'cekworld[archive]'")
+pytest.importorskip("pynetdicom", reason="install the extra: pip install 'cekworld[archive]'")
+
+from dicomweb_client import DICOMwebClient
+from dicomweb_client.session_utils import create_session_from_user_pass
+from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+
+from CEKWorldLib.dicom.archive import BATCH, send
+
+CANARY = "ZZPHI"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running
+
+
+@pytest.fixture
+def login(monkeypatch):
+    monkeypatch.setenv("CEKWORLD_ARCHIVE_USER", USER)
+    monkeypatch.setenv("CEKWORLD_ARCHIVE_PASSWORD", PASSWORD)
+
+
+@pytest.fixture
+def exported(tmp_path) -> ExportedPhases:
+    """A new exam with new UIDs, exported: more files than one batch takes."""
+    write_exam(tmp_path / "pre", slices=12)
+    return export_phases(synthesized(tmp_path / "pre"), read_source(tmp_path / "pre"), PROVENANCE, tmp_path / "out")
+
+
+def client(archive: Orthanc) -> DICOMwebClient:
+    return DICOMwebClient(archive.dicom_web, session=create_session_from_user_pass(USER, PASSWORD))
+
+
+def by_dicom_web(archive: Orthanc) -> str:
+    return archive.dicom_web
+
+
+def by_c_store(archive: Orthanc) -> str:
+    return archive.dimse
+
+
+@pytest.mark.parametrize("address", [by_dicom_web, by_c_store])
+def test_stored_phases_are_found_and_come_back_with_pixels_geometry_and_uids(archive, login, exported, address):
+    reports: list[tuple[int, int]] = []
+    sent = send(exported.folder, address(archive), progress=lambda *report: reports.append(report))
+    files = sorted(exported.folder.rglob("*.dcm"))
+    assert [entry.file for entry in sent] == files and len(files) == 48 > BATCH
+    assert all(entry.accepted for entry in sent)
+    assert reports == [(32, 48), (48, 48)]
+
+    web = client(archive)
+    found = web.search_for_series(exported.study_uid, fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"])
+    found = [pydicom.Dataset.from_json(item) for item in found]
+    assert {item.SeriesInstanceUID for item in found} == set(exported.series_uids)
+    assert {item.NumberOfSeriesRelatedInstances for item in found} == {12}
+    assert all(item.SeriesDescription.startswith("SYNTHETIC t=") for item in found)
+
+    back = {
+        image.SOPInstanceUID: image
+        for uid in exported.series_uids
+        for image in web.retrieve_series(exported.study_uid, uid)
+    }
+    assert set(back) == {entry.sop_instance_uid for entry in sent}
+    for file in files:
+        image = pydicom.dcmread(file)
+        stored = back[image.SOPInstanceUID]
+        assert np.array_equal(stored.pixel_array, image.pixel_array)
+        stored.PixelData = image.PixelData = b""
+        assert stored == image  # every attribute: geometry, UIDs, marks
+
+
+def test_phases_are_found_by_c_find_too(archive, login, exported):
+    send(exported.folder, archive.dimse)
+    entity = AE("CEKWORLD")
+    entity.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+    association = entity.associate("127.0.0.1", archive.dicom_port, ae_title=AE_TITLE)
+    question = pydicom.Dataset()
+    question.QueryRetrieveLevel = "SERIES"
+    question.StudyInstanceUID, question.SeriesInstanceUID = exported.study_uid, ""
+    answers = list(association.send_c_find(question, StudyRootQueryRetrieveInformationModelFind))
+    association.release()
+    assert {answer.SeriesInstanceUID for _, answer in answers if answer} == set(exported.series_uids)
+
+
+def test_sending_twice_keeps_one_copy(archive, login, exported):
+    for _ in range(2):
+        assert all(entry.accepted for entry in send(exported.folder, archive.dicom_web))
+    assert len(client(archive).search_for_instances(exported.study_uid)) == exported.files
+
+
+def test_the_command_lists_what_was_accepted_and_says_nothing_of_the_patient(
+    archive, login, exported, tmp_path, capfd, caplog
+):
+    caplog.set_level("DEBUG")
+    listed = tmp_path / "accepted.csv"
+    for address in (archive.dicom_web, archive.dimse):
+        assert main(["send", str(exported.folder), "--to", address, "--list", str(listed)]) == 0
+        said = capfd.readouterr()
+        assert "48 of 48 files accepted" in said.out
+        assert CANARY not in said.out + said.err + caplog.text + listed.read_text()
+        assert PASSWORD not in said.out + said.err + caplog.text
+    rows = list(csv.DictReader(listed.open()))
+    assert {row["outcome"] for row in rows} == {"accepted"} and len(rows) == 48
+    assert {row["SOPInstanceUID"] for row in rows} == {pydicom.dcmread(row["file"]).SOPInstanceUID for row in rows}
+
+
+def test_without_the_right_password_nothing_is_stored(archive, exported, monkeypatch):
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    with pytest.raises(CEKWorldError, match="refuses access .HTTP 401"):
+        send(exported.folder, archive.dicom_web)
+    monkeypatch.setenv("CEKWORLD_ARCHIVE_USER", USER)
+    monkeypatch.setenv("CEKWORLD_ARCHIVE_PASSWORD", "wrong")
+    with pytest.raises(CEKWorldError, match="refuses access") as caught:
+        send(exported.folder, archive.dicom_web)
+    assert "wrong" not in str(caught.value)
+    assert client(archive).search_for_studies(search_filters={"StudyInstanceUID": exported.study_uid}) == []
+
+
+def test_passwords_in_netrc_are_not_used(archive, exported, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f'machine 127.0.0.1 login {USER} password "{PASSWORD}"\n')
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    with pytest.raises(CEKWorldError, match="refuses access"):
+        send(exported.folder, archive.dicom_web)
+
+
+def test_cancel_stops_between_batches(archive, login, exported):
+    stop = threading.Event()
+    with pytest.raises(Cancelled, match="32 of 48"):
+        send(exported.folder, archive.dicom_web, progress=lambda done, total: stop.set(), cancel=stop)
+
+
+def test_an_archive_nobody_answers_for_is_asked_again_and_then_accounted_for(exported, tmp_path, capfd):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        port = unused.getsockname()[1]
+        for address in (f"http://127.0.0.1:{port}/dicom-web", f"dicom://ANY@127.0.0.1:{port}"):
+            reports: list[tuple[int, int]] = []
+            sent = send(exported.folder, address, lambda *report, to=reports: to.append(report), wait_s=0.01)
+            assert len(sent) == 48
+            assert {entry.refusal for entry in sent} == {"the archive cannot be reached"}
+            assert reports == [(48, 48)]  # the second batch was not even tried
+
+
+class _Moody(BaseHTTPRequestHandler):
+    """A DICOMweb service that is busy at first, then accepts all but one object."""
+
+    busy = 2
+    asked = 0
+
+    def do_POST(self) -> None:  # the name http.server calls
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).asked += 1
+        if type(self).asked <= self.busy:
+            self.send_error(503)
+            return
+        parts = [part.split(b"\r\n\r\n", 1)[1] for part in body.split(b"--0f3cf5c0")[1:-1]]
+        uids = [pydicom.dcmread(pydicom.filebase.DicomBytesIO(part)).SOPInstanceUID for part in parts]
+        answer = pydicom.Dataset()
+        answer.ReferencedSOPSequence = [self.item(uid) for uid in uids[1:]]
+        answer.FailedSOPSequence = [self.item(uids[0], FailureReason=0xA700)]
+        text = answer.to_json().encode()
+        self.send_response(202)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    @staticmethod
+    def item(uid: str, **more: int) -> pydicom.Dataset:
+        data = pydicom.Dataset()
+        data.ReferencedSOPInstanceUID = uid
+        for keyword, value in more.items():
+            setattr(data, keyword, value)
+        return data
+
+    def log_message(self, *args) -> None:
+        """Keeps the test's output clean."""
+
+
+def test_a_busy_archive_is_asked_again_and_a_refused_object_is_named(exported, tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Moody) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/dicom-web"
+            sent = send(exported.folder / "phase_001", address, wait_s=0.01)
+            assert _Moody.asked == 3
+            assert [entry.accepted for entry in sent] == [False] + [True] * 11
+            assert "0xa700" in sent[0].refusal
+            assert main(["send", str(exported.folder / "phase_001"), "--to", address]) == 2
+            said = capfd.readouterr()
+            assert "11 of 12 files accepted" in said.out
+            assert "1 file(s) not accepted" in said.err and "slice_0001.dcm" in said.err
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_archive_that_takes_no_mr_images_says_so_for_each_file(exported):
+    entity = AE("ECHO")
+    entity.add_supported_context(Verification)
+    server = entity.start_server(("127.0.0.1", 0), block=False)
+    try:
+        port = server.socket.getsockname()[1]
+        sent = send(exported.folder / "phase_001", f"dicom://ECHO@127.0.0.1:{port}", wait_s=0.01)
+        assert len(sent) == 12 and not any(entry.accepted for entry in sent)
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "address", ["archive", "ftp://archive/dicom", "dicom://archive:4242", "dicom://A@archive", "https:///dicom-web"]
+)
+def test_other_addresses_are_refused(tmp_path, address):
+    with pytest.raises(CEKWorldError, match="address is not one"):
+        send(tmp_path, address)
+
+
+def test_credentials_stay_out_of_addresses_and_off_open_networks(tmp_path, login):
+    with pytest.raises(CEKWorldError, match="holds a password") as caught:
+        send(tmp_path, "https://me:secret@archive/dicom-web")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(CEKWorldError, match="unencrypted"):
+        send(tmp_path, "http://archive.example/dicom-web")
+    assert PASSWORD not in repr(credentials_for("localhost", encrypted=False))
+
+
+def test_the_keyring_is_asked_where_the_environment_is_silent(monkeypatch):
+    asked = []
+
+    def get_credential(service: str, user: str | None) -> SimpleNamespace:
+        asked.append((service, user))
+        return SimpleNamespace(username="me", password="secret")
+
+    keyring = SimpleNamespace(get_credential=get_credential, errors=SimpleNamespace(KeyringError=RuntimeError))
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    found = credentials_for("archive.example", encrypted=True)
+    assert (found.user, found.password, asked) == ("me", "secret", [("cekworld:archive.example", None)])
+    monkeypatch.setenv("CEKWORLD_ARCHIVE_TOKEN", "abc")
+    assert credentials_for("archive.example", encrypted=True).token == "abc" and len(asked) == 1
+
+    def locked(service: str, user: str | None) -> None:
+        raise RuntimeError("locked")
+
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_TOKEN")
+    monkeypatch.setattr(keyring, "get_credential", locked)
+    with pytest.raises(CEKWorldError, match="keyring cannot be read"):
+        credentials_for("archive.example", encrypted=True)
+
+
+def test_a_folder_without_dicom_files_is_refused(tmp_path):
+    (tmp_path / "note.txt").write_text("nothing")
+    for folder, message in ((tmp_path, "holds no DICOM files"), (Path(tmp_path, "absent"), "does not exist")):
+        with pytest.raises(CEKWorldError, match=message):
+            send(folder, "dicom://ANY@127.0.0.1:104")
