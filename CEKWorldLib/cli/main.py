@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from CEKWorldLib import __version__
-from CEKWorldLib.cli import bench, evaluate, models, simulate, synthesize, train
+from CEKWorldLib.cli import bench, evaluate, models, simulate, synthesize, train, worker
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cekworld {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (synthesize, simulate, models, train, evaluate, bench):
+    for module in (synthesize, simulate, models, train, evaluate, bench, worker):
         module.add_parser(commands)
     return parser
 
