@@ -1,7 +1,5 @@
 """``python -m CEKWorldLib.worker`` is the worker process."""
 
-import sys
-
 from CEKWorldLib.worker.process import main
 
-sys.exit(main())
+main()

@@ -30,11 +30,10 @@ from CEKWorldLib.worker.shared_folder import SharedFolder
 _PATIENCE_S = 3.0  # between the end of input and the end of the process, whatever is being computed
 
 
-def main() -> int:
-    """Serves the process's standard input and output until the input ends."""
+def main() -> None:
+    """Serves the process's standard input and output until the input ends, and ends the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shared terminal is for the viewer, whose end is ours
     _Process(_Input(_take_over(0, os.O_RDONLY)), _Output(_take_over_stdout())).serve()
-    return 0
 
 
 def _take_over(descriptor: int, flags: int) -> int:
@@ -106,7 +105,7 @@ class _Process:
         reader.start()
         self._answer(service, self._work)
         reader.join()
-        self._remove_folder()
+        self._end()
 
     def _new_service(self):
         # PyTorch takes seconds to import, and the end of input must be noticed meanwhile.
@@ -152,14 +151,13 @@ class _Process:
             cancel.set()
         self._work.put(None)
         self._reads.put(None)
-        by_force = threading.Timer(_PATIENCE_S, self._end_by_force)
+        by_force = threading.Timer(_PATIENCE_S, self._end)
         by_force.daemon = True
         by_force.start()
 
-    def _end_by_force(self) -> None:
-        self._remove_folder()
-        os._exit(0)
-
-    def _remove_folder(self) -> None:
+    def _end(self) -> None:
+        """Leaves nothing behind, and does not wait for the seconds that PyTorch may take to be torn down."""
         if self._folder is not None:
             self._folder.remove()
+        sys.stderr.flush()
+        os._exit(0)
