@@ -13,3 +13,17 @@ class CEKWorldError(Exception):
 
 class Cancelled(CEKWorldError):
     """The user asked to stop. Files are as they were before; slices a session had finished stay readable."""
+
+
+class OutOfMemory(CEKWorldError):
+    """There is not enough memory, or not enough disk for memory-mapped files.
+
+    Attributes:
+        need_bytes: what was asked for in vain; None where it is not known.
+        free_bytes: what was free at that moment; None where it is not known.
+    """
+
+    def __init__(self, message: str, need_bytes: int | None = None, free_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.need_bytes = need_bytes
+        self.free_bytes = free_bytes

@@ -21,6 +21,7 @@ from CEKWorldLib.cli import (
     simulate,
     synthesize,
     train,
+    worker,
 )
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.errors import Cancelled, CEKWorldError
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
         train,
         evaluate,
         bench,
+        worker,
     ):
         module.add_parser(commands)
     return parser

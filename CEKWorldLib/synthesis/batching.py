@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,10 @@ from CEKWorldLib.errors import CEKWorldError
 # Slices per batch. On a CPU the times of one slice already fill the cores; on a GPU eight slices of 16 times are 128
 # images of 256x256, about 2 GB of decoder activations.
 _SLICES = {"cpu": 1, "cuda": 8}
+
+# As PyTorch words it: "Tried to allocate 2.00 GiB" (CUDA), "you tried to allocate 4096 bytes" (CPU).
+_REQUEST = re.compile(r"tried to allocate ([\d.]+) (bytes|KiB|MiB|GiB)", re.IGNORECASE)
+_UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 @dataclass
@@ -48,6 +53,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
     )
+
+
+def requested_bytes(error: BaseException) -> int | None:
+    """What was asked for when memory ran out, where the exception says so."""
+    found = _REQUEST.search(str(error))
+    return round(float(found[1]) * _UNITS[found[2].lower()]) if found else None
 
 
 def choose_device(name: str) -> torch.device:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.synthesis.batching import BatchSize, choose_device, is_out_of_memory
+from CEKWorldLib.errors import OutOfMemory
+from CEKWorldLib.synthesis.batching import BatchSize, choose_device, is_out_of_memory, requested_bytes
 from CEKWorldLib.synthesis.model import SynthesisModel
 from CEKWorldLib.synthesis.prepared import Prepared
 
@@ -38,6 +38,7 @@ class Engine:
         self.device = choose_device(device)
         self.batch = BatchSize.of(self.device)
         self._notify = notify
+        self._requested_bytes: int | None = None
         self._recent: tuple[Prepared, tuple[int, ...], Any] | None = None
         self._lock = threading.RLock()
         model.to(self.device)
@@ -103,6 +104,7 @@ class Engine:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            self._requested_bytes = requested_bytes(error)
             return None
 
     def _make_room(self, slices: int, times: int) -> None:
@@ -120,9 +122,10 @@ class Engine:
             self.batch = BatchSize.of(self.device)
             self.model.to(self.device)
         else:
-            raise CEKWorldError(
+            raise OutOfMemory(
                 "There is not enough memory to synthesize even one slice at one time; close other programs or use a "
-                "machine with more memory."
+                "machine with more memory.",
+                need_bytes=self._requested_bytes,
             )
 
 

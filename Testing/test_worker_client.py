@@ -1,0 +1,388 @@
+"""The client against a worker that the test plays: order, latest wins, known frames, death and recovery."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from CEKWorldLib.errors import CEKWorldError, OutOfMemory
+from CEKWorldLib.exam.protocol import Injection
+from CEKWorldLib.worker.client import Settings, WorkerClient
+from CEKWorldLib.worker.interface import Voxels, WorkerError
+from CEKWorldLib.worker.messages import (
+    PROTOCOL,
+    Cancel,
+    CurveReady,
+    Failed,
+    FrameReady,
+    Geometry,
+    Hello,
+    LineSplitter,
+    Open,
+    Opened,
+    Prepare,
+    Prepared,
+    Progress,
+    ProtocolError,
+    Quit,
+    ReadCurve,
+    ReadFrame,
+    Synthesize,
+    Synthesized,
+    decode,
+    encode,
+)
+from CEKWorldLib.worker.shared_folder import SharedFolder
+from CEKWorldLib.worker.slots import Slots
+
+ROOT = Path(__file__).resolve().parents[1]
+SHAPE = (3, 4, 5)
+TIMES = (0.0, 30.0, 90.0)
+
+
+class PlayedTransport:
+    """A worker whose part the test plays: ``sent`` holds what the client wrote, ``say`` answers."""
+
+    def __init__(self) -> None:
+        self.sent: list = []
+        self.is_killed = False
+
+    def start(self) -> None:
+        self.is_started = True
+
+    def write(self, line: str) -> None:
+        self.sent.append(decode(line))
+
+    def kill(self) -> None:
+        self.is_killed = True
+
+    def say(self, *events) -> None:
+        for event in events:
+            self.on_line(encode(event))
+
+    def last(self, kind):
+        return [message for message in self.sent if isinstance(message, kind)][-1]
+
+    def count(self, kind) -> int:
+        return sum(isinstance(message, kind) for message in self.sent)
+
+
+class Play:
+    """A client with its played workers, the latest last."""
+
+    def __init__(self, tmp_path: Path, **settings) -> None:
+        self.workers: list[PlayedTransport] = []
+        self.statuses: list = []
+        self.client = WorkerClient(self._connect, Settings(temporary=tmp_path, **settings), self.statuses.append)
+
+    def _connect(self) -> PlayedTransport:
+        self.workers.append(PlayedTransport())
+        return self.workers[-1]
+
+    @property
+    def worker(self) -> PlayedTransport:
+        return self.workers[-1]
+
+    def open(self) -> None:
+        self.worker.say(Hello(1, "0"))
+        self.worker.say(Opened(self.worker.last(Open).id, "tiny", "ab", (0.0, 600.0), "cpu"))
+
+    def prepare(self, path: str = "pre.nrrd"):
+        future = self.client.prepare(Path(path))
+        self.worker.say(Prepared(self.worker.last(Prepare).id, Geometry(SHAPE), 0))
+        return future
+
+    def synthesize(self, **settings):
+        future = self.client.synthesize(TIMES, **settings)
+        request = self.worker.last(Synthesize)
+        self.worker.say(Synthesized(request.id, request.run, "cpu"))
+        return future
+
+    def give_frame(self, value: float, ready: int = SHAPE[0]) -> None:
+        """Answers the frame request under way with a constant volume."""
+        request = self.worker.last(ReadFrame)
+        folder = SharedFolder(Path(self.worker.last(Open).folder))
+        folder.open_frames(request.file, SHAPE)[request.slot] = value
+        self.worker.say(FrameReady(request.id, self.worker.last(Synthesize).run, ready))
+
+
+@pytest.fixture
+def play(tmp_path) -> Play:
+    play = Play(tmp_path)
+    play.open()
+    play.prepare()
+    play.synthesize()
+    return play
+
+
+# Messages
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Open(1, "/tmp/x", "compact", "auto", "/tmp/c"),
+        Prepare(2, voxels_file="a", geometry=Geometry(SHAPE, (1.0, 2.0, 3.0)), anatomy="breast"),
+        Synthesize(3, 1, TIMES, Injection(arrival_s=25.0), steps=2),
+        Progress(3, 1, 2, 3, (1, 0), 0.5, 0.25),
+        Synthesized(3, 1, "cpu", {"synthetic": True}),
+        Failed(None, "out_of_memory", "too little", 10, 5),
+        Cancel(3),
+        Quit(),
+    ],
+    ids=lambda m: type(m).__name__,
+)
+def test_a_message_survives_its_line(message):
+    line = encode(message)
+    assert "\n" not in line and decode(line) == message
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "7", '{"type": "Nonsense"}', '{"type": "Cancel"}', '{"type": "Quit", "x": 1}']
+)
+def test_what_is_no_message_is_refused(line):
+    with pytest.raises(ProtocolError, match="same version"):
+        decode(line)
+
+
+def test_lines_are_put_together_from_pieces_of_any_size():
+    splitter = LineSplitter()
+    text = "Zeit °\nzwei\n\nRest".encode()
+    assert [line for i in range(len(text)) for line in splitter.feed(text[i : i + 1])] == ["Zeit °", "zwei"]
+    assert splitter.feed(b" 1\n2\n") == ["Rest 1", "2"]
+
+
+def test_the_client_needs_none_of_the_libraries_that_a_viewer_must_not_load():
+    code = (
+        "import sys, CEKWorldLib.worker.client, CEKWorldLib.worker.asyncio_transport; "
+        "print(*sorted({'torch', 'diffusers', 'SimpleITK', 'scipy', 'pydicom', 'slicer', 'qt'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
+
+
+# Requests
+
+
+def test_nothing_is_sent_before_the_model_is_open_and_nothing_else_before_the_exam(tmp_path):
+    play = Play(tmp_path)
+    play.client.prepare(Path("pre.nrrd"))
+    synthesis = play.client.synthesize(TIMES)
+    assert play.worker.sent == []
+    play.open()
+    assert [type(m) for m in play.worker.sent] == [Open, Prepare]
+    assert Path(play.worker.last(Prepare).path).is_absolute()
+    play.worker.say(Prepared(play.worker.last(Prepare).id, Geometry(SHAPE), 0))
+    assert play.worker.last(Synthesize).times_s == TIMES and not synthesis.done()
+
+
+def test_of_many_frames_the_first_and_the_latest_are_read(play):
+    futures = [play.client.frame(t) for t in (30.0, 31.0, 32.0, 33.0)]
+    play.give_frame(1)
+    play.give_frame(2)
+    assert play.worker.count(ReadFrame) == 2 and play.worker.last(ReadFrame).t_s == 33.0
+    assert [f.cancelled() for f in futures] == [False, True, True, False]
+    assert futures[3].result(timeout=0).voxels.shape == SHAPE and (futures[3].result(timeout=0).voxels == 2).all()
+
+
+def test_a_frame_that_was_delivered_is_there_at_once_and_read_only(play):
+    play.client.frame(30.0)
+    play.give_frame(7)
+    sent = len(play.worker.sent)
+    frame = play.client.frame(30.0).result(timeout=0)
+    assert len(play.worker.sent) == sent and (frame.voxels == 7).all() and frame.complete
+    with pytest.raises(ValueError):
+        frame.voxels[0] = 0
+
+
+def test_a_known_frame_is_not_overtaken_by_one_that_was_asked_for_before(play):
+    play.client.frame(30.0)
+    play.give_frame(7)
+    slow, waiting = play.client.frame(31.0), play.client.frame(32.0)
+    assert play.client.frame(30.0).done()
+    play.give_frame(8)
+    assert slow.cancelled() and waiting.cancelled()
+    assert (play.client.frame(31.0).result(timeout=0).voxels == 8).all()
+
+
+def test_a_frame_with_slices_missing_is_read_again(play):
+    first = play.client.frame(30.0, partial=True)
+    play.give_frame(7, ready=2)
+    assert not first.result(timeout=0).complete and first.result(timeout=0).slices_ready == 2
+    assert not play.client.frame(30.0).done()
+
+
+def test_the_frame_on_screen_is_never_written_to(play):
+    shown = play.client.frame(30.0)
+    play.give_frame(30)
+    for t in range(100, 120):
+        newer = play.client.frame(float(t))
+        assert play.worker.last(ReadFrame).slot != shown.result(timeout=0).slot
+        play.give_frame(t)
+        assert (newer.result(timeout=0).voxels == t).all()
+        shown = newer
+
+
+def test_kept_frames_stay_until_the_next_synthesis(play):
+    kept = play.client.frame(30.0, keep=True)
+    play.give_frame(30)
+    for t in range(100, 110):
+        play.client.frame(float(t))
+        play.give_frame(t)
+    assert (kept.result(timeout=0).voxels == 30).all() and play.client.frame(30.0).done()
+    play.synthesize(seed=2)
+    for t in range(100, 110):
+        play.client.frame(float(t))
+        play.give_frame(t)
+    assert not (kept.result(timeout=0).voxels == 30).all()
+
+
+def test_slots_that_are_all_kept_are_refused_with_a_sentence():
+    slots = Slots(3)
+    for n in range(2):
+        slots.put(slots.reserve(), n, keep=True)
+    slots.put(slots.reserve(), 2)
+    with pytest.raises(CEKWorldError, match="more slots"):
+        slots.reserve()
+
+
+def test_the_same_settings_go_on_with_the_same_run_and_others_begin_a_new_one(play):
+    runs = []
+    for settings in ({}, {"first_slice": 2}, {"seed": 1}, {"injection": Injection(arrival_s=30.0)}):
+        play.synthesize(**settings)
+        runs.append(play.worker.last(Synthesize).run)
+    assert runs == [1, 1, 2, 3]
+
+
+def test_a_new_synthesis_stops_the_one_that_runs_and_waits_for_it(play):
+    first = play.client.synthesize(TIMES, seed=1)
+    running = play.worker.last(Synthesize)
+    play.client.synthesize(TIMES, seed=2)
+    assert play.worker.sent[-1] == Cancel(running.id)
+    play.worker.say(Failed(running.id, "cancelled", "Stopped."))
+    assert first.exception(timeout=0).kind == "cancelled" and play.worker.last(Synthesize).seed == 2
+
+
+def test_progress_reaches_the_viewer(play):
+    seen = []
+    play.client.synthesize(TIMES, seed=1, on_progress=seen.append)
+    request = play.worker.last(Synthesize)
+    play.worker.say(Progress(request.id, request.run, 1, 3, (1,), 0.1, 0.2))
+    assert [p.slices for p in seen] == [(1,)]
+
+
+def test_a_mask_goes_through_the_folder_and_leaves_it(play):
+    mask = np.zeros(SHAPE, bool)
+    mask[1, 2, 3] = True
+    curve = play.client.curve(mask, TIMES)
+    request = play.worker.last(ReadCurve)
+    folder = SharedFolder(Path(play.worker.last(Open).folder))
+    assert np.array_equal(folder.read(request.mask_file, np.uint8, SHAPE), mask)
+    play.worker.say(CurveReady(request.id, 1, (1.0, 2.0, 3.0)))
+    assert curve.result(timeout=0).signal == (1.0, 2.0, 3.0) and not folder.file(request.mask_file).exists()
+    assert "volume" in str(play.client.curve(mask[:2], TIMES).exception(timeout=0))
+
+
+def test_voxels_of_the_viewer_go_through_the_folder(play):
+    values = np.arange(60, dtype=np.int16).reshape(SHAPE)
+    play.client.prepare(Voxels(values, Geometry(SHAPE)))
+    request = play.worker.last(Prepare)
+    folder = SharedFolder(Path(play.worker.last(Open).folder))
+    np.testing.assert_array_equal(folder.read(request.voxels_file, np.float32, SHAPE), values)
+    play.worker.say(Failed(request.id, "input", "The volume is constant."))
+    assert not folder.file(request.voxels_file).exists()
+
+
+def test_an_exam_that_is_refused_takes_what_waited_for_it_along(play):
+    exam, synthesis = play.client.prepare(Path("bad.nrrd")), play.client.synthesize(TIMES)
+    play.worker.say(Failed(play.worker.last(Prepare).id, "input", "bad.nrrd is an empty file."))
+    assert str(exam.exception(timeout=0)) == str(synthesis.exception(timeout=0)) == "bad.nrrd is an empty file."
+    assert play.worker.count(Synthesize) == 1
+
+
+def test_frames_that_do_not_fit_on_the_disk_are_refused_with_need_and_free(tmp_path):
+    folder = SharedFolder.create(tmp_path)
+    with pytest.raises(OutOfMemory, match="TMPDIR") as caught:
+        folder.create_frames("frames", (10**6, 10**4, 10**4), 4)
+    assert caught.value.need_bytes == 16 * 10**14 and 0 < caught.value.free_bytes < 16 * 10**14
+    assert list(folder.path.iterdir()) == []
+
+
+def test_a_folder_of_other_origin_is_never_taken_for_the_shared_one(tmp_path):
+    with pytest.raises(CEKWorldError, match="begin with"):
+        SharedFolder(tmp_path / "documents")
+
+
+# Death and recovery
+
+
+def test_after_a_death_the_next_worker_gets_exam_and_finished_series_before_what_waits(play):
+    play.client.frame(30.0)
+    play.give_frame(7)
+    lost, waiting = play.client.frame(40.0), play.client.frame(50.0)
+    play.worker.on_exit(-9)
+    assert lost.exception(timeout=0).kind == "died" and "signal 9" in str(lost.exception(timeout=0))
+    assert play.client.status.state == "restarting" and "what is shown stays" in play.client.status.message
+    assert (play.client.frame(30.0).result(timeout=0).voxels == 7).all()
+    assert waiting.cancelled()  # the known frame came after it
+    waiting = play.client.frame(60.0)
+    play.open()
+    assert [type(m) for m in play.worker.sent] == [Open, Prepare, Synthesize]
+    assert play.worker.last(Synthesize).run == 1
+    play.worker.say(Prepared(play.worker.last(Prepare).id, Geometry(SHAPE), 0))
+    request = play.worker.last(Synthesize)
+    play.worker.say(Synthesized(request.id, request.run, "cpu"))
+    play.give_frame(8)
+    assert play.client.status.state == "ready" and (waiting.result(timeout=0).voxels == 8).all()
+    assert (play.client.frame(30.0).result(timeout=0).voxels == 7).all()
+
+
+def test_lines_of_a_dead_worker_are_not_listened_to(play):
+    dead = play.worker
+    play.client.frame(40.0)
+    dead.on_exit(1)
+    dead.say(Hello(1, "0"))
+    assert play.worker.sent == [] and len(play.workers) == 2
+
+
+def test_a_worker_that_never_gets_ready_is_given_up_with_the_reason(tmp_path):
+    play = Play(tmp_path)
+    exam = play.client.prepare(Path("pre.nrrd"))
+    for worker in play.workers:
+        worker.on_exit(1)
+    assert len(play.workers) == 3 and play.client.status.state == "failed"
+    assert "exit code 1" in str(exam.exception(timeout=0)) and exam.exception(timeout=0).kind == "died"
+    assert isinstance(play.client.frame(1.0).exception(timeout=0), WorkerError)
+    play.client.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("event", [Hello(1, "9.9", PROTOCOL + 1), Failed(None, "internal", "No torch.")])
+def test_a_worker_that_cannot_be_used_is_ended(tmp_path, event):
+    play = Play(tmp_path)
+    play.worker.say(event)
+    assert play.client.status.state == "failed" and play.worker.is_killed
+    assert play.client.opened.exception(timeout=0) is not None
+
+
+def test_a_model_that_cannot_be_opened_is_reported_once(tmp_path):
+    play = Play(tmp_path)
+    exam = play.client.prepare(Path("pre.nrrd"))
+    play.worker.say(Hello(1, "0"))
+    play.worker.say(Failed(play.worker.last(Open).id, "input", "There is no model 'x'."))
+    assert str(play.client.opened.exception(timeout=0)) == str(exam.exception(timeout=0)) == "There is no model 'x'."
+    play.worker.on_exit(-9)
+    assert len(play.workers) == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_closing_ends_the_worker_and_removes_the_folder(play, tmp_path):
+    pending = play.client.frame(30.0)
+    play.client.close()
+    assert isinstance(play.worker.sent[-1], Quit) and pending.exception(timeout=0).kind == "cancelled"
+    play.worker.on_exit(0)
+    assert list(tmp_path.iterdir()) == [] and len(play.workers) == 1
+    assert play.statuses[-1].state == "closed"

@@ -1,0 +1,262 @@
+"""A real worker process with a tiny model: what it computes, and how it ends, dies and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from closed_form_model import phantom
+from tiny_model import tiny_model
+
+from CEKWorldLib.exam.protocol import Injection
+from CEKWorldLib.exam.reading import read_exam
+from CEKWorldLib.models.bundle import load_model, save_model
+from CEKWorldLib.synthesis.session import Session
+from CEKWorldLib.worker.asyncio_transport import COMMAND, AsyncioTransport
+from CEKWorldLib.worker.client import Settings, WorkerClient
+from CEKWorldLib.worker.interface import Voxels, WorkerError
+from CEKWorldLib.worker.messages import Geometry, Open, encode
+from CEKWorldLib.worker.shared_folder import SharedFolder
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMES = (0.0, 30.0, 60.0, 120.0)
+INJECTION = Injection(arrival_s=20.0)
+SLICES = 4
+PATIENCE_S = 300  # for a machine that is busy with something else
+
+
+class Viewer:
+    """A client, and the event loop it lives in, which runs while a test awaits something."""
+
+    def __init__(self, temporary: Path, model: Path) -> None:
+        self.temporary = temporary
+        self.transports: list[AsyncioTransport] = []
+        self.statuses: list[str] = []
+        self._runner = asyncio.Runner()
+        settings = Settings(str(model), "cpu", temporary=temporary)
+
+        async def make() -> WorkerClient:
+            return WorkerClient(self._connect, settings, lambda status: self.statuses.append(status.state))
+
+        self.client = self._runner.run(make())
+
+    def _connect(self) -> AsyncioTransport:
+        self.transports.append(AsyncioTransport())
+        return self.transports[-1]
+
+    def get(self, request):
+        """What the future of a call gives; None for one that was replaced."""
+        return self.all(lambda: [request()])[0]
+
+    def all(self, requests):
+        """As ``get``, of several requests made in one go."""
+
+        async def answers():
+            futures = [asyncio.wrap_future(future) for future in requests()]
+            done = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), PATIENCE_S)
+            return [None if isinstance(answer, asyncio.CancelledError) else answer for answer in done]
+
+        results = self._runner.run(answers())
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return results
+
+    def prepare(self, source: Path | Voxels):
+        return self.get(lambda: self.client.prepare(source))
+
+    def synthesize(self, times=TIMES, **settings):
+        return self.get(lambda: self.client.synthesize(times, INJECTION, **settings))
+
+    def frame(self, t: float, **settings):
+        return self.get(lambda: self.client.frame(t, **settings))
+
+    def ended(self) -> int:
+        """Waits for the latest process to end; how many there were."""
+        self._runner.run(asyncio.wait_for(self.transports[-1].ended.wait(), PATIENCE_S))
+        return len(self.transports)
+
+    def close(self) -> None:
+        async def end() -> None:
+            self.client.close()
+            await asyncio.wait_for(self.transports[-1].ended.wait(), PATIENCE_S)
+
+        with self._runner:
+            self._runner.run(end())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(tiny_model(steps=2), folder, {"description": "for tests"}, "A model for tests.")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exam_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("exam") / "native.nrrd"
+    sitk.WriteImage(phantom(SLICES, 64, 64, spacing=(3.0, 3.0, 5.0)).pre.to_image(), str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def viewer(tmp_path_factory, model, exam_file):
+    """One worker for all tests of this module, with its exam synthesized at ``TIMES``."""
+    viewer = Viewer(tmp_path_factory.mktemp("temporary"), model)
+    viewer.prepare(exam_file)
+    viewer.synthesize()
+    yield viewer
+    viewer.close()
+    assert list(viewer.temporary.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def session(model, exam_file) -> Session:
+    """What the worker should compute, computed here."""
+    session = Session(load_model(model), "cpu")
+    session.prepare(read_exam(exam_file), INJECTION)
+    session.synthesize(TIMES)
+    return session
+
+
+def test_the_exam_comes_back_with_its_geometry(viewer, exam_file):
+    prepared = viewer.prepare(exam_file)
+    assert prepared.geometry == Geometry((SLICES, 64, 64), (3.0, 3.0, 5.0)) and prepared.slice_axis == 0
+    viewer.synthesize()
+
+
+def test_the_model_says_what_it_is(viewer, session):
+    opened = viewer.client.opened.result(timeout=0)
+    assert (opened.model_sha256, opened.time_range_s) == (session.model.sha256, (0.0, 600.0))
+
+
+@pytest.mark.parametrize("t", [0.0, 30.0, 47.5, 120.0])
+def test_a_frame_in_the_mapped_file_is_the_frame_of_a_session(viewer, session, t):
+    frame = viewer.frame(t)
+    assert frame.complete and isinstance(_root(frame.voxels), np.memmap)
+    np.testing.assert_allclose(frame.voxels, session.frame(t), atol=0.05)
+
+
+def _root(array: np.ndarray) -> np.ndarray:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def test_a_curve_is_the_curve_of_a_session(viewer, session):
+    mask = np.zeros((SLICES, 64, 64), bool)
+    mask[1:3, 28:36, 28:36] = True
+    curve = viewer.get(lambda: viewer.client.curve(mask, (0.0, 45.0, 90.0)))
+    np.testing.assert_allclose(curve.signal, session.curve(mask, (0.0, 45.0, 90.0)), rtol=1e-4)
+
+
+def test_the_metadata_says_that_it_is_synthetic(viewer):
+    metadata = viewer.synthesize().metadata
+    assert metadata["synthetic"] is True and metadata["times_s"] == list(TIMES)
+
+
+def test_the_slice_on_screen_comes_first_and_its_neighbours_next(viewer):
+    seen = []
+    viewer.synthesize(seed=1, first_slice=2, on_progress=seen.append)
+    order = [k for progress in seen for k in progress.slices]
+    assert order[0] == 2 and set(order[1:3]) == {1, 3} and sorted(order) == list(range(SLICES))
+    assert [p.done for p in seen] == sorted(p.done for p in seen) and seen[-1].done == seen[-1].total == SLICES
+
+
+def test_of_a_burst_of_frames_the_latest_always_arrives(viewer):
+    viewer.synthesize()
+    times = [31.0 + n / 10 for n in range(50)]
+    frames = viewer.all(lambda: [viewer.client.frame(t) for t in times])
+    answered = [frame.t_s for frame in frames if frame is not None]
+    assert answered == [times[0], times[-1]]
+
+
+def test_a_cancelled_synthesis_keeps_its_slices_and_goes_on_from_there(viewer):
+    times, seen = tuple(range(0, 130, 10)), []
+
+    def stop(progress) -> None:
+        seen.append(progress)
+        viewer.client.cancel()
+
+    with pytest.raises(WorkerError) as caught:
+        viewer.synthesize(times, on_progress=stop)
+    assert caught.value.kind == "cancelled" and seen[-1].done < SLICES
+    partial = viewer.frame(100.0, partial=True)
+    assert partial.slices_ready == seen[-1].done and not partial.complete
+    more = []
+    viewer.synthesize(times, on_progress=more.append)
+    assert more[0].done == seen[-1].done + 1 and viewer.frame(100.0).complete
+
+
+def test_frames_can_be_read_while_others_are_made(viewer):
+    times, read = tuple(range(0, 140, 10)), []
+
+    def look(progress) -> None:
+        if not read:
+            read.append(viewer.client.frame(60.0, partial=True))
+
+    viewer.synthesize(times, on_progress=look)
+    assert read[0].done() and 1 <= read[0].result(timeout=0).slices_ready <= SLICES
+
+
+def test_a_bad_file_is_named_and_leaves_the_exam_as_it_was(viewer, tmp_path):
+    viewer.synthesize()
+    bad = tmp_path / "broken.nrrd"
+    bad.write_bytes(b"NRRD0004\n")
+    with pytest.raises(WorkerError, match=r"broken\.nrrd") as caught:
+        viewer.prepare(bad)
+    assert caught.value.kind == "input" and viewer.frame(77.0).complete
+
+
+def test_voxels_from_memory_give_what_their_file_gives(viewer, session, exam_file):
+    volume = read_exam(exam_file).pre
+    viewer.prepare(Voxels(volume.voxels, Geometry(volume.shape, volume.spacing, volume.origin, volume.direction)))
+    viewer.synthesize()
+    np.testing.assert_allclose(viewer.frame(47.5).voxels, session.frame(47.5), atol=0.05)
+
+
+def test_a_killed_worker_comes_back_with_all_that_was_made(viewer, session):
+    viewer.synthesize()
+    shown = viewer.frame(52.0)
+    before = shown.voxels.copy()
+    os.kill(viewer.transports[-1].pid, signal.SIGKILL)
+    processes = viewer.ended()
+    assert viewer.client.status.state == "restarting" and "signal 9" in viewer.client.status.message
+    assert len(viewer.transports) == processes
+    assert viewer.frame(52.0).slot == shown.slot  # at once, without a worker
+    seen = []
+    again = viewer.frame(53.0)
+    assert viewer.client.status.state == "ready" and again.run == shown.run and again.complete
+    np.testing.assert_allclose(again.voxels, session.frame(53.0), atol=0.05)
+    np.testing.assert_array_equal(shown.voxels, before)
+    viewer.synthesize(on_progress=seen.append)
+    assert [p.slices for p in seen] in ([], [tuple(range(SLICES))])  # from the cache, not slice by slice
+
+
+def test_the_worker_ends_when_its_viewer_does_even_while_it_starts(tmp_path):
+    folder = SharedFolder.create(tmp_path)
+    process = subprocess.Popen(COMMAND, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert b"Hello" in process.stdout.readline()
+    process.stdin.write(encode(Open(1, str(folder.path), "compact", "cpu", str(folder.file("cache")))).encode() + b"\n")
+    begun = time.monotonic()
+    process.stdin.close()
+    assert process.wait(PATIENCE_S) == 0 and time.monotonic() - begun < 5
+    process.stdout.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_libraries_print_does_not_reach_the_protocol():
+    code = (
+        "import os; from CEKWorldLib.worker import process; own = process._take_over_stdout(); "
+        "print('stray'); os.system('echo stray'); os.write(own, b'protocol\\n')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "protocol\n" and result.stderr.count("stray") == 2
