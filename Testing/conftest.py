@@ -16,3 +16,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("reference data not found; name its folder in CEKWORLD_SHARED_DATA")
     return folder
+
+
+@pytest.fixture
+def standalone():
+    """A scene with its logics, as ``CEKWorldLib.scene.standalone`` makes it outside Slicer."""
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from CEKWorldLib.scene.standalone import StandaloneScene
+
+    return StandaloneScene()
+
+
+@pytest.fixture
+def scene(standalone):
+    """An empty ``vtkMRMLScene``."""
+    return standalone.scene

@@ -17,6 +17,7 @@ from CEKWorldLib.kinetics.settings import Settings
 from CEKWorldLib.scene.geometry import matrix_of, world_to_ijk
 from CEKWorldLib.scene.images import image_of
 from CEKWorldLib.scene.provenance import Provenance
+from CEKWorldLib.scene.regions import from_segment
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.scene.standalone import StandaloneScene
 
@@ -45,13 +46,12 @@ def _speed(shape: tuple[int, ...], repeats: int) -> None:
     _report("interpolated preview", 40, lambda n: session.show(times[n] + 7.0), repeats)
     session.subtracted = True
     _report("subtraction, cached time", 40, lambda n: session.show(times[n]), repeats)
-    regions = [_ball(shape, 8 + n % 2) for n in range(repeats)]
-    _report(
-        f"curve of an edited region, {regions[0].inside.sum()} voxels",
-        50,
-        lambda n: session.measure([regions[n]]),
-        repeats,
-    )
+    segments = [_segment(session.output, radius) for radius in (8, 9)]
+
+    def edit(n: int) -> None:
+        session.measure([from_segment(*segments[n % 2], session.output)])
+
+    _report("curve of an edited segment, 3000 voxels", 50, edit, repeats)
 
 
 def _growth(shape: tuple[int, ...]) -> None:

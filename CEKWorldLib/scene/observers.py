@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakMethod
+from weakref import WeakMethod, finalize
 
 
 class Observers:
@@ -12,6 +12,9 @@ class Observers:
 
     def __init__(self) -> None:
         self._observed: list[tuple[Any, int]] = []
+        # The collector takes a callback apart together with the Python side of its subject, while the subject still
+        # calls it: without this, dropping a session that was not closed crashes at the next event.
+        finalize(self, _end, self._observed)
 
     def __len__(self) -> int:
         return len(self._observed)
@@ -29,6 +32,10 @@ class Observers:
 
     def clear(self) -> None:
         """Ends all observations."""
-        for subject, tag in self._observed:
-            subject.RemoveObserver(tag)
-        self._observed.clear()
+        _end(self._observed)
+
+
+def _end(observed: list[tuple[Any, int]]) -> None:
+    for subject, tag in observed:
+        subject.RemoveObserver(tag)
+    observed.clear()

@@ -218,8 +218,8 @@ class SceneSession:
         if voxel is None or len(self._frames.times_s) < _FEWEST:
             self.chart.hide_hover()
             return
-        box = tuple(slice(index, index + 1) for index in voxel)
-        region = Region("voxel", self._opened.grid.shape, box, np.ones((1, 1, 1), bool), (1.0, 1.0, 1.0))
+        k, j, i = (slice(index, index + 1) for index in voxel)
+        region = Region("voxel", self._opened.grid.shape, (k, j, i), np.ones((1, 1, 1), bool), (1.0, 1.0, 1.0))
         result = self._curve(region, "mean")
         self.chart.show_hover(result.times_s, result.enhancement)
 
