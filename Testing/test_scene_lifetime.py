@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
+from scene_phantom import fill, oblique, open_session
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.scene.observers import Observers
 from CEKWorldLib.scene.regions import from_click
-from Testing.scene_phantom import fill, oblique, open_session
 
 
 def node_ids(scene) -> list[str]:

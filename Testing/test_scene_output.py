@@ -12,6 +12,7 @@ import SimpleITK as sitk
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import vtk
+from scene_phantom import PROVENANCE, TIMES_S, fill, frame_at, oblique, open_session
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.volume import Volume
@@ -20,7 +21,6 @@ from CEKWorldLib.scene.frame_store import FrameStore
 from CEKWorldLib.scene.geometry import array_of_matrix, same_grid, volume_of, world_to_ijk
 from CEKWorldLib.scene.images import array_of, image_of
 from CEKWorldLib.scene.provenance import caption
-from Testing.scene_phantom import PROVENANCE, TIMES_S, fill, frame_at, oblique, open_session
 
 
 def shown_voxels(session) -> np.ndarray:
@@ -202,10 +202,11 @@ def test_a_frame_of_another_shape_is_refused(scene):
 
 
 def test_the_real_session_fills_the_scene(scene):
+    from closed_form_model import ClosedFormModel, phantom
+
     from CEKWorldLib.exam.protocol import Injection
     from CEKWorldLib.scene.provenance import Provenance
     from CEKWorldLib.synthesis.session import Session
-    from Testing.closed_form_model import ClosedFormModel, phantom
 
     session, exam = Session(ClosedFormModel(), "cpu"), phantom(2, 64, 64)
     session.prepare(exam, Injection(arrival_s=20.0))

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 import slicer
 import vtk
+from scene_phantom import OBLIQUE, oblique, open_session
 from vtk.util.numpy_support import vtk_to_numpy
 
 from CEKWorldLib.errors import CEKWorldError
@@ -16,7 +17,6 @@ from CEKWorldLib.kinetics.settings import Settings
 from CEKWorldLib.scene.geometry import matrix_of, world_to_ijk
 from CEKWorldLib.scene.images import image_of
 from CEKWorldLib.scene.regions import from_click, from_closed_curve, from_roi, from_segment, from_segmentation
-from Testing.scene_phantom import OBLIQUE, oblique, open_session
 
 
 @pytest.fixture

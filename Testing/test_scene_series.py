@@ -9,6 +9,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
 import vtk
+from scene_phantom import TIMES_S, frame_at, oblique, open_session
 from vtk.util.numpy_support import numpy_to_vtk
 
 from CEKWorldLib.errors import CEKWorldError
@@ -18,7 +19,6 @@ from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.scene.acquired_series import series_of_multivolume, series_of_sequence, series_of_volumes
 from CEKWorldLib.scene.geometry import same_grid, set_geometry
 from CEKWorldLib.scene.images import array_of, image_of
-from Testing.scene_phantom import TIMES_S, frame_at, oblique, open_session
 
 PHASES = (0.0, 20.0, *TIMES_S)
 
