@@ -66,7 +66,8 @@ def _growth(shape: tuple[int, ...]) -> None:
         scene.Clear(0)
         gc.collect()
 
-    round_trip()
+    for _ in range(5):  # the allocator settles
+        round_trip()
     nodes, memory = scene.GetNumberOfNodes(), process.memory_info().rss
     for _ in range(_CLOSES):
         round_trip()
@@ -105,9 +106,8 @@ def _report(what: str, bar_ms: float | None, act: Callable[[int], object], repea
         wall.append(1e3 * (time.perf_counter() - begun))
         processor.append(1e3 * (time.process_time() - used))
     low, high = np.percentile(wall, (50, 95))
-    print(
-        f"{what:<48}{f'{low:.2f} / {high:.2f}':>14}{np.median(processor):>10.2f}{f'<= {bar_ms:g}' if bar_ms else '-':>8}"
-    )
+    bar = "-" if bar_ms is None else f"<= {bar_ms:g}"
+    print(f"{what:<48}{f'{low:.2f} / {high:.2f}':>14}{np.median(processor):>10.2f}{bar:>8}")
 
 
 if __name__ == "__main__":
