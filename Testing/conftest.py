@@ -27,3 +27,18 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def standalone():
+    """A scene with its logics, as ``CEKWorldLib.scene.standalone`` makes it outside Slicer."""
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from CEKWorldLib.scene.standalone import StandaloneScene
+
+    return StandaloneScene()
+
+
+@pytest.fixture
+def scene(standalone):
+    """An empty ``vtkMRMLScene``."""
+    return standalone.scene

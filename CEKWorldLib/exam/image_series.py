@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,23 +82,34 @@ def _first_frame(image: sitk.Image) -> sitk.Image:
 
 
 def _nrrd_times(meta: Mapping[str, str], phases: int) -> PhaseTimes:
+    values = next((meta[key] for key in meta if _INDEX_VALUES.fullmatch(key)), "")
+    return attribute_times(meta.get("NRRD_units[pixel]", ""), values.split(), meta, phases)
+
+
+def attribute_times(unit: str, index_values: Sequence[str], attributes: Mapping[str, str], phases: int) -> PhaseTimes:
     """The index of a sequence where it has a unit of time, else the frame labels of a MultiVolume.
 
     Slicer numbers the phases of a DICOM series "0", "1", ... in an index without a unit, and keeps their times in the
     labels alone.
+
+    Args:
+        unit: of the index; "" where it has none.
+        index_values: of the phases.
+        attributes: of the sequence or MultiVolume node, in a file or in a scene.
+        phases: how many there are.
     """
-    unit = _SECONDS.get(meta.get("NRRD_units[pixel]", "").lower())
-    index = _numbers(next((meta[key] for key in meta if _INDEX_VALUES.fullmatch(key)), "").split())
-    if unit is not None and len(index) == phases:
-        return _index_times(index * unit, meta)
-    if _LABELS not in meta:
+    factor = _SECONDS.get(unit.lower())
+    index = _numbers(index_values)
+    if factor is not None and len(index) == phases:
+        return _index_times(index * factor, attributes)
+    if _LABELS not in attributes:
         return PhaseTimes.unknown(phases, "its sequence has no index in a unit of time and no MultiVolume.FrameLabels")
-    tag, labels = meta.get(_LABEL_TAG, ""), _numbers(meta[_LABELS].split(","))
+    tag, labels = attributes.get(_LABEL_TAG, ""), _numbers(attributes[_LABELS].split(","))
     if tag not in _TIME_TAGS:
         return PhaseTimes.unknown(phases, f"MultiVolume.FrameLabels are values of {tag or 'no named tag'}, no times")
     if len(labels) != phases:
         return PhaseTimes.unknown(phases, f"MultiVolume.FrameLabels name {len(labels)} of {phases} phases")
-    seconds = labels * _SECONDS.get(meta.get(_LABEL_UNIT, "").lower(), _SECONDS["ms"])
+    seconds = labels * _SECONDS.get(attributes.get(_LABEL_UNIT, "").lower(), _SECONDS["ms"])
     return PhaseTimes(seconds, (f"{_LABELS} ({tag})",) * phases)
 
 
@@ -119,7 +130,7 @@ def _nifti_times(reader: sitk.ImageFileReader, phases: int) -> PhaseTimes:
     return PhaseTimes.unknown(phases, f"NIfTI holds none (the step of {step:g} in its header means many things)")
 
 
-def _numbers(texts: list[str]) -> np.ndarray:
+def _numbers(texts: Sequence[str]) -> np.ndarray:
     """The texts as float64; an empty array where one is no number."""
     try:
         return np.array([float(text) for text in texts])

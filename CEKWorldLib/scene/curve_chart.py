@@ -1,0 +1,121 @@
+"""The chart of a session: curves of regions, the voxel under the mouse, and lines at the times that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from CEKWorldLib.kinetics.roi import RoiResult
+from CEKWorldLib.scene.owned_nodes import OwnedNodes
+from CEKWorldLib.scene.plot_line import LineStyle, PlotLine
+from CEKWorldLib.scene.provenance import Provenance, mark
+from CEKWorldLib.scene.region import Colour
+
+_CURSOR = LineStyle((0.85, 0.45, 0.0))
+_HOVER = LineStyle((0.5, 0.5, 0.5), markers=True, width=1.0)
+_REFERENCE = LineStyle((0.4, 0.4, 0.4), dashed=True, width=1.0)
+_MARGIN = 0.05  # of the range, above and below the curves
+_LEAST_RANGE = (-10.0, 60.0)  # percent; keeps noise in resting tissue from filling the plot
+
+
+class CurveChart:
+    """Percent enhancement over time in MRML plot nodes, which stay the same nodes for as long as the session lives.
+
+    A plot view reads all series again at any change, so callers update at 15 to 20 Hz at most.
+
+    Args:
+        nodes: of the session.
+        name: what is plotted.
+        provenance: None for acquired series.
+    """
+
+    def __init__(self, nodes: OwnedNodes, name: str, provenance: Provenance | None) -> None:
+        self._nodes = nodes
+        self._name = name
+        self._provenance = provenance
+        self._lines: dict[str, PlotLine] = {}
+        self._curves = 0
+        self._range = _LEAST_RANGE
+        self._verticals: dict[str, tuple[float, LineStyle]] = {}
+
+    @property
+    def node(self) -> Any:
+        """``vtkMRMLPlotChartNode``, for a view's or the layout's use."""
+        chart, new = self._nodes.get("chart", "vtkMRMLPlotChartNode", self._name)
+        if new:
+            mark(chart, f"{self._name} curves", self._provenance)
+            chart.SetTitle(chart.GetName())
+            chart.SetXAxisTitle("time after injection (s)")
+            chart.SetYAxisTitle("enhancement (%)")
+            chart.SetYAxisRangeAuto(False)
+            chart.EnablePointMoveAlongXOff()
+            chart.EnablePointMoveAlongYOff()
+        return chart
+
+    def show_curves(self, results: Sequence[RoiResult], colours: Sequence[Colour]) -> None:
+        """Replaces the curves, and the lines at t_e and t_l of the first.
+
+        Args:
+            results: one per region.
+            colours: of the regions as they are drawn.
+        """
+        chart = self.node
+        was_modifying = chart.StartModify()
+        for n, (result, colour) in enumerate(zip(results, colours, strict=True)):
+            self._draw(f"curve {n}", result.name, result.times_s, result.enhancement, LineStyle(colour, markers=True))
+        for n in range(len(results), self._curves):
+            self._erase(f"curve {n}")
+        self._curves = len(results)
+        self._range = _value_range([result.enhancement for result in results])
+        self._set_verticals(results)
+        chart.EndModify(was_modifying)
+
+    def show_time(self, time_s: float) -> None:
+        """Moves the time cursor."""
+        self._vertical("time cursor", time_s, _CURSOR)
+        self.node.Modified()  # the view reads a series' table again only when its chart says so
+
+    def show_hover(self, times_s: np.ndarray, enhancement: np.ndarray) -> None:
+        """Shows the curve of the voxel under the mouse."""
+        self._draw("hover", "voxel", times_s, enhancement, _HOVER)
+        self.node.Modified()
+
+    def hide_hover(self) -> None:
+        self._erase("hover")
+
+    def _set_verticals(self, results: Sequence[RoiResult]) -> None:
+        low, high = self._range
+        self.node.SetYAxisRange(low, high)
+        times = {"t_e": results[0].statistics.t_e_s, "t_l": results[0].statistics.t_l_s} if results else {}
+        for name in ("t_e", "t_l"):
+            if name in times and np.isfinite(times[name]):
+                self._vertical(name, times[name], _REFERENCE)
+            else:
+                self._erase(name)
+        if "time cursor" in self._verticals:
+            self._vertical("time cursor", *self._verticals["time cursor"])
+
+    def _vertical(self, name: str, time_s: float, style: LineStyle) -> None:
+        self._verticals[name] = (time_s, style)
+        self._draw(name, name, np.full(2, time_s), np.array(self._range), style)
+
+    def _draw(self, role: str, name: str, x: np.ndarray, y: np.ndarray, style: LineStyle) -> None:
+        line = self._lines.setdefault(role, PlotLine(self._nodes, role, self._provenance))
+        series = line.update(name, x, y, style)
+        if not self.node.HasPlotSeriesNodeID(series.GetID()):
+            self.node.AddAndObservePlotSeriesNodeID(series.GetID())
+
+    def _erase(self, role: str) -> None:
+        line = self._lines.pop(role, None)
+        self._verticals.pop(role, None)
+        if line is not None:
+            line.remove()  # the chart lets go of a series that leaves the scene
+
+
+def _value_range(curves: Sequence[np.ndarray]) -> tuple[float, float]:
+    values = np.concatenate([*curves, _LEAST_RANGE])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = _MARGIN * (high - low)
+    return low - margin, high + margin

@@ -1,0 +1,95 @@
+"""Frames that are ready to be shown, by time, within a memory limit."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from CEKWorldLib.scene.images import array_of, image_of
+
+_LIMIT = 4 * 2**30
+
+
+class FrameStore:
+    """Volumes as ``vtkImageData``; beyond the limit, the one not shown for longest makes room.
+
+    Args:
+        limit_bytes: memory for frames; two always stay, for without them nothing can be interpolated.
+    """
+
+    def __init__(self, limit_bytes: int = _LIMIT) -> None:
+        self.limit_bytes = limit_bytes
+        self._images: OrderedDict[float, Any] = OrderedDict()
+        self._kept: set[float] = set()
+        self._times: list[float] = []
+        self._bytes = 0
+
+    @property
+    def times_s(self) -> tuple[float, ...]:
+        """The times that have a frame, rising."""
+        return tuple(self._times)
+
+    def put(self, time_s: float, voxels: np.ndarray, keep: bool = False) -> None:
+        """Adds a frame, or replaces the one of that time; the array is shared, not copied, and must not change.
+
+        Args:
+            time_s: seconds after injection start.
+            voxels: float32 (slices, rows, columns), contiguous.
+            keep: never drop it to make room.
+        """
+        self._drop(time_s)
+        if keep:
+            self._kept.add(time_s)
+        self._images[time_s] = image_of(voxels)
+        insort(self._times, time_s)
+        self._bytes += voxels.nbytes
+        while self._bytes > self.limit_bytes and len(self._images) > 2:
+            oldest = next((t for t in self._images if t not in self._kept and t != time_s), None)
+            if oldest is None:
+                return
+            self._drop(oldest)
+
+    def image(self, time_s: float) -> Any | None:
+        """The frame of exactly that time, or None."""
+        if time_s in self._images:
+            self._images.move_to_end(time_s)
+        return self._images.get(time_s)
+
+    def voxels(self, time_s: float) -> np.ndarray:
+        """The voxels of a time that has a frame, shared."""
+        return array_of(self._images[time_s])
+
+    def around(self, time_s: float) -> list[tuple[float, np.ndarray]]:
+        """Weights and voxels whose sum is the volume at a time: linear between frames, held before and after.
+
+        Raises:
+            LookupError: there is no frame.
+        """
+        if not self._times:
+            raise LookupError("there are no frames yet")
+        after = bisect_left(self._times, time_s)
+        if after == len(self._times) or (after == 0 and self._times[0] >= time_s):
+            return [(1.0, self._used(self._times[min(after, len(self._times) - 1)]))]
+        left, right = self._times[after - 1], self._times[after]
+        share = (time_s - left) / (right - left)
+        return [(1.0 - share, self._used(left)), (share, self._used(right))]
+
+    def clear(self) -> None:
+        self._images.clear()
+        self._kept.clear()
+        self._times.clear()
+        self._bytes = 0
+
+    def _used(self, time_s: float) -> np.ndarray:
+        self._images.move_to_end(time_s)
+        return array_of(self._images[time_s])
+
+    def _drop(self, time_s: float) -> None:
+        image = self._images.pop(time_s, None)
+        if image is not None:
+            self._kept.discard(time_s)
+            self._times.remove(time_s)
+            self._bytes -= array_of(image).nbytes
