@@ -24,7 +24,21 @@ from CEKWorldLib.export.seq_nrrd import read_sequence
 from CEKWorldLib.models.bundle import save_model
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("synthesize", "simulate", "models", "train", "evaluate", "bench")
+COMMANDS = (
+    "synthesize",
+    "phases",
+    "curves",
+    "report",
+    "export-dicom",
+    "export-results",
+    "send",
+    "simulate",
+    "models",
+    "train",
+    "evaluate",
+    "bench",
+    "worker",
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from CEKWorldLib.cli.options import number
-from CEKWorldLib.kinetics.selection import MODES
-from CEKWorldLib.kinetics.settings import DEFINITIONS, REFERENCES, Settings
+from CEKWorldLib.kinetics.settings import DEFINITIONS, MODES, REFERENCES, Settings
 
 
 def add_region_options(parser: argparse.ArgumentParser, required: bool) -> None:

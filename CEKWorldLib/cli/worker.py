@@ -13,7 +13,7 @@ makes. It ends, and removes that folder, when its input ends.
 """
 
 _EPILOG = """\
-example:
+examples:
   cekworld worker </dev/null
       says hello, and ends
 """

@@ -10,8 +10,8 @@ from scipy.ndimage import find_objects
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.kinetics.curve_type import TYPES, CurveType, InitialPhase
-from CEKWorldLib.kinetics.selection import Mode, hottest_window, worst_cluster
-from CEKWorldLib.kinetics.settings import Settings
+from CEKWorldLib.kinetics.selection import hottest_window, worst_cluster
+from CEKWorldLib.kinetics.settings import Mode, Settings
 from CEKWorldLib.kinetics.statistics import Statistics, curve_statistics
 from CEKWorldLib.kinetics.time_axis import TimeAxis
 from CEKWorldLib.kinetics.uncertainty import CurveUncertainty, curve_uncertainty

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from scipy.ndimage import generate_binary_structure, label, uniform_filter
 
 from CEKWorldLib.kinetics.curve_type import TYPES
 
-Mode = Literal["mean", "hottest", "worst"]
-MODES: tuple[Mode, ...] = ("mean", "hottest", "worst")
 _WINDOW = 3  # voxels a side, in the plane of the slices
 _CLUSTER = 3  # voxels; fewer cannot be told from noise (one voxel at an SNR of 10: 6 % of the signal)
 

@@ -9,6 +9,9 @@ Definition = Literal["signal", "enhancement"]
 Reference = Literal["t_e", "peak"]
 DEFINITIONS: tuple[Definition, ...] = ("signal", "enhancement")
 REFERENCES: tuple[Reference, ...] = ("t_e", "peak")
+Mode = Literal["mean", "hottest", "worst"]
+"""Of which voxels of a region a curve is made: all, the hottest 3x3 window, or the worst cluster."""
+MODES: tuple[Mode, ...] = ("mean", "hottest", "worst")
 
 
 @dataclass(frozen=True)

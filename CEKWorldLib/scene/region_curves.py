@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from CEKWorldLib.kinetics.roi import RoiResult, roi_curves
-from CEKWorldLib.kinetics.selection import Mode
-from CEKWorldLib.kinetics.settings import Settings
+from CEKWorldLib.kinetics.settings import Mode, Settings
 from CEKWorldLib.scene.frame_store import FrameStore
 from CEKWorldLib.scene.region import Region
 

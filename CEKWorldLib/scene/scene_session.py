@@ -13,8 +13,7 @@ from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.kinetics.roi import RoiResult
-from CEKWorldLib.kinetics.selection import Mode
-from CEKWorldLib.kinetics.settings import Settings
+from CEKWorldLib.kinetics.settings import Mode, Settings
 from CEKWorldLib.scene.corner_caption import CornerCaption
 from CEKWorldLib.scene.curve_chart import CurveChart
 from CEKWorldLib.scene.frame_store import FrameStore
