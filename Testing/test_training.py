@@ -24,6 +24,7 @@ from CEKWorldLib.training.batches import moved, pixel_weight, toned
 from CEKWorldLib.training.checkpoint import Progress
 from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration
 from CEKWorldLib.training.consistency import Consistency
+from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Loop, Schedule
 from CEKWorldLib.training.run import train
@@ -301,7 +302,7 @@ def test_fine_tuning_starts_from_the_weights_it_is_given(bank, tmp_path):
 
 def test_train_goes_from_simulator_to_model_folder(tmp_path):
     stages = tuple(StagePlan(k, k, Schedule(2, 1, 2, 64)) for k in STAGES)
-    configuration = TrainingConfiguration(TINY, slabs=2, bank_seed=0, stages=stages)
+    configuration = TrainingConfiguration(TINY, DataPlan(slabs=2), stages)
     digest = train(configuration, tmp_path, tmp_path / "model", CPU, seed=0, workers=1)
     model = load_model(tmp_path / "model")
     assert model.sha256 == digest
