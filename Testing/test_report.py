@@ -84,7 +84,7 @@ def measured(series: TimeSeries, name: str = "lesion") -> list[RoiResult]:
 @pytest.fixture(scope="module")
 def page(series, tmp_path_factory) -> Page:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, series, measured(series), {"Model": "compact", "Seed": "7"})
+    write_report(path, replace(series, made_by={"model": "compact", "seed": "7"}), measured(series))
     return Page(path)
 
 

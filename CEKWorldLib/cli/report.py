@@ -64,17 +64,8 @@ def run(args: argparse.Namespace) -> None:
     series = series_of(args)
     results = regions_of(args, series, settings_of(args))
     facts = {"Title": args.title} if args.title else {}
-    write_report(output, series, results, facts | _model(args.input, series.synthetic), args.palette)
+    write_report(output, series, results, facts, args.palette)
     for note in series.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{'SYNTHETIC' if series.synthetic else 'ACQUIRED'}. Written to {output}")
 
-
-def _model(path: Path, synthetic: bool) -> dict[str, str]:
-    """What made a synthesized series, where its file keeps that."""
-    if not synthetic or path.is_dir() or not path.name.lower().endswith(".nrrd"):
-        return {}
-    from CEKWorldLib.dicom.marking import Provenance
-
-    made = Provenance.of_file(path)
-    return {"Model": made.model, "Weights (sha256)": made.model_sha256, "Seed": str(made.seed)}

@@ -18,6 +18,7 @@ from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.dicom.stack import Stack
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.dicom_protocol import first_frame, group_of
 from CEKWorldLib.exam.volume import Volume
 
 # What highdicom asks of a source image beside patient and study: which it is, where it lies, what acquired it.
@@ -36,7 +37,7 @@ def discreet() -> Iterator[None]:
     """Keeps what libraries say of headers from screen and log, as ``quiet`` does, and from messages.
 
     Raises:
-        CEKWorldError: for a ValueError, by which highdicom refuses headers, quoting them.
+        CEKWorldError: for whatever highdicom and pydicom raise at a header they do not like, quoting it.
     """
     logger = logging.getLogger("highdicom")
     level = logger.level
@@ -44,7 +45,9 @@ def discreet() -> Iterator[None]:
     try:
         with quiet():
             yield
-    except ValueError as error:
+    except CEKWorldError:
+        raise
+    except Exception as error:  # missing and odd attributes raise many kinds
         raise CEKWorldError(
             f"The source's header does not allow this DICOM object (refused by {_innermost(error)}); "
             "export the source again."
@@ -75,8 +78,21 @@ def reference_images(source: Source) -> list[Dataset]:
         for keyword in _IMAGE:
             if keyword in header:
                 reference[keyword] = header[keyword]
+        if first_frame(reference) is not None:
+            reference.SharedFunctionalGroupsSequence = [_shared_groups(reference)]
         references.append(reference)
     return references
+
+
+def _shared_groups(header: Dataset) -> Dataset:
+    """The shared functional groups, with those of the geometry that some scanners (Siemens, Philips) repeat per frame.
+
+    highdicom looks for them among the shared ones only; the reader has made sure that all frames have the same.
+    """
+    shared = Dataset()
+    for name in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        setattr(shared, name, [group_of(header, first_frame(header), name)])
+    return shared
 
 
 def on_grid(voxels: np.ndarray, grid: Volume, source: Source, name: str) -> highdicom.Volume:

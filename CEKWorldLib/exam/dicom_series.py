@@ -24,7 +24,8 @@ from CEKWorldLib.exam.dicom_phases import split_phases
 from CEKWorldLib.exam.dicom_planes import Plane, decode, planes_of
 from CEKWorldLib.exam.dicom_protocol import acquisition_of
 from CEKWorldLib.exam.dicom_stack import Stack, distinct, stack_of
-from CEKWorldLib.exam.dicom_times import clock_order, phase_times, synthetic_times
+from CEKWorldLib.exam.dicom_synthesis import export_of, made_by, synthetic_times
+from CEKWorldLib.exam.dicom_times import clock_order, phase_times
 from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.exam.volume import Volume
@@ -38,6 +39,7 @@ class _Kind:
 
     study: str
     synthetic: bool
+    export: str
     image_type: tuple[str, ...]
     acquisition: Acquisition
 
@@ -49,6 +51,7 @@ class _Kind:
             return cls(
                 study=str(data.get("StudyInstanceUID") or ""),
                 synthetic=str(data.get("SyntheticData") or "") == "YES",
+                export=export_of(data),
                 image_type=tuple(map(str, data.get("ImageType") or ())),
                 acquisition=acquisition_of(data),
             )
@@ -65,6 +68,7 @@ class _Kind:
         words = {
             "study": "StudyInstanceUID",
             "synthetic": "SyntheticData",
+            "export": "model, seed or export",
             "image_type": "ImageType",
             "acquisition": "RepetitionTime, EchoTime, FlipAngle or fat saturation",
         }
@@ -80,19 +84,22 @@ class _Scan:
         kind: how it was made.
         phases: the planes of each phase, slices in order.
         stack: the first phase with its geometry.
+        made_by: the model that made it, as far as it says.
     """
 
     number: str
     kind: _Kind
     phases: list[list[Plane]]
     stack: Stack
+    made_by: dict[str, str]
 
     @classmethod
     def of(cls, headers: Sequence[Header], name: str) -> _Scan:
         """Raises CEKWorldError where the images are not those of complete phases."""
         refuse_other_modality(headers, name)
         phases = split_phases(distinct([plane for header in headers for plane in planes_of(header)]), name)
-        return cls(headers[0].number, _Kind.of(headers[0]), phases, stack_of(phases[0], name))
+        kind = _Kind.of(headers[0])  # before the next line, as it names a damaged header
+        return cls(headers[0].number, kind, phases, stack_of(phases[0], name), made_by(headers[0].data))
 
     def difference(self, other: _Scan) -> str | None:
         """What keeps two series from being phases of one scan; None where nothing does."""
@@ -234,6 +241,7 @@ def _found(scans: list[_Scan], notes: tuple[str, ...], name: str) -> FoundSeries
         shape=shape,
         load=load,
         synthetic=first.kind.synthetic,
+        made_by=first.made_by if first.kind.synthetic else {},
         acquisition=first.kind.acquisition,
         series_numbers=tuple(scan.number for scan in scans for _ in scan.phases),
         notes=notes + first.stack.notes,

@@ -15,10 +15,12 @@ from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.image_files import read_header, read_metadata, read_voxels
 from CEKWorldLib.exam.phase_times import PhaseTimes
 from CEKWorldLib.exam.protocol import Acquisition
+from CEKWorldLib.exam.time_series import MODEL_FACTS
 from CEKWorldLib.exam.volume import Volume
 
-# Attributes of a sequence node, by which times keep their origin from one file to the next.
-SYNTHETIC_KEY, SOURCE_KEY, ZERO_KEY = "CEKWorld.Synthetic", "CEKWorld.TimeSource", "CEKWorld.TimeZero"
+# Attributes of a sequence node, by which times and images keep their origin from one file to the next.
+PREFIX = "CEKWorld."
+SYNTHETIC_KEY, SOURCE_KEY, ZERO_KEY = f"{PREFIX}Synthetic", f"{PREFIX}TimeSource", f"{PREFIX}TimeZero"
 FIRST_PHASE = "first phase"  # value of ZERO_KEY where nothing tells when the injection began
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "min": 60.0}
@@ -61,6 +63,7 @@ def find_image_series(path: Path, format_name: str) -> FoundSeries:
         load=load,
         synthetic=meta.get(SYNTHETIC_KEY) == "1",
         acquisition=_acquisition(meta),
+        made_by={name: meta[f"{PREFIX}{name}"] for name in MODEL_FACTS if f"{PREFIX}{name}" in meta},
     )
 
 

@@ -23,6 +23,7 @@ from CEKWorldLib.kinetics.roi import RoiResult
 
 # Nothing is loaded from anywhere, and no script runs: the page is safe to open and the same for ever.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_MODEL_FACTS = {"model": "Model", "model_sha256": "Weights (sha256)", "seed": "Seed"}
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.45 system-ui, "Segoe UI", Roboto, sans-serif; color: #222; background: #fff;
@@ -61,7 +62,7 @@ def write_report(
         path: HTML to write.
         series: what was measured.
         results: one per region, under one settings object.
-        facts: what else is known, by the words to show, such as the model that made the series.
+        facts: what else is to be said of the series, by the words to show.
         palette: colours of the curve types.
 
     Raises:
@@ -134,6 +135,7 @@ def _series_rows(series: TimeSeries, facts: Mapping[str, str]) -> list[tuple[str
     times, acquisition = series.times_s, series.acquisition
     columns_mm, rows_mm, slices_mm = series.grid.spacing
     rows = list(facts.items())
+    rows += [(_MODEL_FACTS[name], value) for name, value in series.made_by.items() if name in _MODEL_FACTS]
     rows.append(("Phases", f"{len(times)}, from {times[0]:.4g} s to {times[-1]:.4g} s after injection start"))
     if sources := dict.fromkeys(series.time_sources):
         rows.append(("Times from", ", ".join(sources)))
