@@ -19,7 +19,7 @@ from pydicom.valuerep import DA, DT, TM, validate_value
 
 from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.dicom_files import Header, find_series
+from CEKWorldLib.exam.dicom_files import Header, choose_series, find_images
 from CEKWorldLib.exam.dicom_planes import Plane, planes_of
 
 UTF8 = "ISO_IR 192"
@@ -95,11 +95,13 @@ class Source:
         images: one per slice, in order along their normal; empty where the source was not DICOM.
         started: when the source was acquired, which is where synthesized times count from; the time of export where
             the source does not say.
+        series_numbers: SeriesNumbers that the study has already, as far as its images lie in the source's folder.
     """
 
     common: Dataset
     images: tuple[SourceImage, ...]
     started: datetime
+    series_numbers: frozenset[int] = frozenset()
 
     @property
     def headers(self) -> list[Dataset]:
@@ -123,9 +125,10 @@ def read_source(path: Path | str, series: str | int | None = None) -> Source:
     if not path.exists():
         raise CEKWorldError(f"{path} does not exist; name the DICOM folder the series was made from.")
     with quiet():
-        headers, _ = find_series(path, series)
+        found, _ = find_images(path)
+        headers = found if path.is_file() else choose_series(found, path, series)
         try:
-            return _source(headers)
+            return _source(headers, found)
         except CEKWorldError:
             raise
         except Exception:  # header values are converted on access, and damaged ones raise many kinds
@@ -192,13 +195,16 @@ def _is_valid(element: DataElement) -> bool:
     return True
 
 
-def _source(headers: Sequence[Header]) -> Source:
+def _source(headers: Sequence[Header], found: Sequence[Header]) -> Source:
     every = [SourceImage(header.data, plane) for header in headers for plane in planes_of(header)]
     images = _first_of_each_slice(every)
     for header in {id(image.header): image.header for image in images}.values():
         _keep_readable(header)
     first = images[0].header
-    return Source(_common(first), tuple(images), _started(first) or datetime.now())
+    common = _common(first)
+    study = {header.number for header in found if header.data.get("StudyInstanceUID") == common.StudyInstanceUID}
+    numbers = frozenset(int(number) for number in study if number.isdecimal())
+    return Source(common, tuple(images), _started(first) or datetime.now(), numbers)
 
 
 def _keep_readable(header: Dataset) -> None:

@@ -102,7 +102,7 @@ def find_series(path: Path, series: str | int | None = None) -> tuple[list[Heade
         CEKWorldError: no images, not MR, several series and none chosen, a damaged or locked file alone.
     """
     headers, damaged = find_images(path)
-    return (headers if path.is_file() else _choose(headers, path, series)), damaged
+    return (headers if path.is_file() else choose_series(headers, path, series)), damaged
 
 
 def find_images(path: Path, progress: Callable[[int, int], None] | None = None) -> tuple[list[Header], list[Path]]:
@@ -219,7 +219,14 @@ def _is_image_class(data: Dataset) -> bool:
     return UID(str(meta.get("MediaStorageSOPClassUID") or data.get("SOPClassUID") or "")).name.endswith("Image Storage")
 
 
-def _choose(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:
+def choose_series(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:
+    """The images of one MR series; arguments and errors as those of `find_series`.
+
+    Args:
+        headers: of the folder.
+        path: the folder.
+        series: see `find_series`.
+    """
     name = _folder(path) if len(headers) > 1 else headers[0].file.name
     groups = by_series(headers)
     if series is None:

@@ -106,7 +106,7 @@ def _region(result: RoiResult, picture: str) -> str:
     shares = ", ".join(f"{kind.name.lower()} {share:.0f} %" for kind, share in result.type_shares.items())
     rows = [
         ("Initial phase", result.initial_phase.name.lower() if result.initial_phase else "not evaluable"),
-        ("Delayed phase", _type(result.curve_type)),
+        ("Delayed phase", _judgement(result)),
         (
             "Voxels",
             f"{result.voxels} ({_number(result.volume_mm3, 'mm³')})" if result.voxel_mm3 > 0 else f"{result.voxels}",
@@ -116,13 +116,28 @@ def _region(result: RoiResult, picture: str) -> str:
         ("Worst type of a voxel", _type(result.worst_type)),
     ]
     numbers = result.statistics.numbers()
-    rows += [(label[0].upper() + label[1:], _number(numbers[name], unit)) for name, (label, unit) in QUANTITIES.items()]
+    for name, (label, unit) in QUANTITIES.items():
+        rows.append((label[0].upper() + label[1:], _number(numbers[name], unit) + _spread(result, name, unit)))
     if result.reference:
         rows.append((f"Enhancement relative to {result.reference}", _number(result.relative_enhancement, "")))
-    if result.uncertainty:
-        certain = ", ".join(f"{_type(k)} {share:.0f} %" for k, share in result.uncertainty.type_shares.items())
-        rows.append((f"Delayed phase of {result.uncertainty.samples} samples", certain))
     return f"<section><h2>{escape(result.name)}</h2>{picture}{_table(rows)}{_list(result.notes)}</section>"
+
+
+def _judgement(result: RoiResult) -> str:
+    """The type of the curve; where there are samples of it, the share of each type instead of one of them."""
+    if result.uncertainty is None:
+        return _type(result.curve_type)
+    shares = sorted(result.uncertainty.type_shares.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{_type(kind)} in {share:.0f} %" for kind, share in shares if share > 0)
+    return f"{named} of {result.uncertainty.samples} samples"
+
+
+def _spread(result: RoiResult, name: str, unit: str) -> str:
+    """Mean and standard deviation of a quantity over the samples, where there are some."""
+    if result.uncertainty is None:
+        return ""
+    mean, sd = (_number(values[name], unit) for values in (result.uncertainty.mean, result.uncertainty.sd))
+    return f" (samples: {mean}, sd {sd})"
 
 
 def _region_picture(folder: Path, series: TimeSeries, result: RoiResult, palette: Palette) -> str:
