@@ -93,7 +93,7 @@ def results(work: Work, folder: Path) -> str:
         The table of regions, as text.
     """
     session = work.session
-    pre, arrival, times = session.exam.pre, session.injection.arrival_s, session.times
+    arrival, times = session.injection.arrival_s, session.times
     facts = _facts(work)
     _write_phases(folder / "phases.seq.nrrd", session, facts)
     for other in work.others:

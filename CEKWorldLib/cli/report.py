@@ -71,4 +71,3 @@ def run(args: argparse.Namespace) -> None:
     for note in series.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{'SYNTHETIC' if series.synthetic else 'ACQUIRED'}. Written to {output}")
-

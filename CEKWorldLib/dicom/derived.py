@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import highdicom
 import numpy as np
@@ -29,31 +29,39 @@ _IMAGE = (
     "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "StationName",
 )  # fmt: skip
+Arguments, Made = ParamSpec("Arguments"), TypeVar("Made")
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters of a value of LO and of ST (PS3.5 table 6.2-1)
 
 
-@contextmanager
-def discreet() -> Iterator[None]:
+def discreet(make: Callable[Concatenate[Source, Arguments], Made]) -> Callable[Concatenate[Source, Arguments], Made]:
     """Keeps what libraries say of headers from screen and log, as ``quiet`` does, and from messages.
 
-    Raises:
-        CEKWorldError: for whatever highdicom and pydicom raise at a header they do not like, quoting it.
+    Args:
+        make: makes an object from a source, its first argument.
+
+    Returns:
+        The same, raising CEKWorldError for whatever highdicom and pydicom raise at a header, quoting it.
     """
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with quiet():
-            yield
-    except CEKWorldError:
-        raise
-    except Exception as error:  # missing and odd attributes raise many kinds
-        raise CEKWorldError(
-            f"The source's header does not allow this DICOM object (refused by {_innermost(error)}); "
-            "export the source again."
-        ) from None
-    finally:
-        logger.setLevel(level)
+
+    @wraps(make)
+    def discreetly(source: Source, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Made:
+        logger = logging.getLogger("highdicom")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            with quiet():
+                return make(source, *args, **kwargs)
+        except CEKWorldError:
+            raise
+        except Exception as error:  # missing and odd attributes raise many kinds
+            raise CEKWorldError(
+                f"The header of {source.images[0].plane.file.name} does not allow a DICOM object to be made from it "
+                f"(refused by {_innermost(error)}); export the source again."
+            ) from None
+        finally:
+            logger.setLevel(level)
+
+    return discreetly
 
 
 def _innermost(error: BaseException) -> str:
@@ -61,6 +69,17 @@ def _innermost(error: BaseException) -> str:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     return frame.tb_frame.f_code.co_name if frame else "highdicom"
+
+
+def source_arguments(source: Source) -> dict[str, list[Dataset]]:
+    """The arguments by which highdicom's images take their source; of multi-frame files it asks for one and the rest.
+
+    Raises:
+        CEKWorldError: as `reference_images`.
+    """
+    references = reference_images(source)
+    first = 1 if first_frame(references[0]) is not None else len(references)
+    return {"source_images": references[:first], "further_source_images": references[first:]}
 
 
 def reference_images(source: Source) -> list[Dataset]:

@@ -8,7 +8,7 @@ from highdicom.pm import ParametricMap, RealWorldValueMapping
 from pydicom.sr.codedict import codes
 
 from CEKWorldLib.dicom.codes import QUANTITIES, coding_scheme
-from CEKWorldLib.dicom.derived import complete_image, discreet, identity, on_grid, reference_images
+from CEKWorldLib.dicom.derived import complete_image, discreet, identity, on_grid, source_arguments
 from CEKWorldLib.dicom.marking import Provenance
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.exam.volume import Volume
@@ -18,7 +18,7 @@ FIRST_SERIES = 9211  # one series per quantity, in the order of ``QUANTITIES``
 _FACELESS = {"ABDOMEN", "BREAST", "CHEST", "KIDNEY", "LIVER", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 
 
-@discreet()
+@discreet
 def parametric_map(
     source: Source, grid: Volume, name: str, values: np.ndarray, settings: str, provenance: Provenance | None = None
 ) -> ParametricMap:
@@ -52,7 +52,7 @@ def parametric_map(
     )
     description = f"{quantity.label} [{quantity.unit.value}]"
     result = ParametricMap(
-        source_images=reference_images(source),
+        **source_arguments(source),
         pixel_array=on_grid(values, grid, source, name),
         contains_recognizable_visual_features=source.common.get("BodyPartExamined") not in _FACELESS,
         real_world_value_mappings=[mapping],

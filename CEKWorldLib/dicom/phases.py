@@ -103,9 +103,7 @@ def export_phases(
 class _Image:
     """One dataset that becomes each image in turn: what images share is set once."""
 
-    def __init__(
-        self, series: TimeSeries, source: Source, stack: Stack, scale: PixelScale, first_number: int
-    ) -> None:
+    def __init__(self, series: TimeSeries, source: Source, stack: Stack, scale: PixelScale, first_number: int) -> None:
         self._times, self._source, self._stack, self._scale = series.times_s, source, stack, scale
         self._first_number = first_number
         self._data = data = Dataset()

@@ -27,7 +27,10 @@ def free_offset(numbers: Collection[int], source: Source, output: Path) -> int:
         A multiple of 1000.
     """
     study = str(source.common.StudyInstanceUID)
-    taken = {*source.series_numbers, *(number for file in _one_of_each_series(output) for number in _number(file, study))}
+    taken = {
+        *source.series_numbers,
+        *(number for file in _one_of_each_series(output) for number in _number(file, study)),
+    }
     offset = 0
     while any(number + offset in taken for number in numbers):
         offset += _STEP

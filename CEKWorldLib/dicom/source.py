@@ -201,10 +201,23 @@ def _source(headers: Sequence[Header], found: Sequence[Header]) -> Source:
     for header in {id(image.header): image.header for image in images}.values():
         _keep_readable(header)
     first = images[0].header
+    _refuse_shared_uids(images)
     common = _common(first)
     study = {header.number for header in found if header.data.get("StudyInstanceUID") == common.StudyInstanceUID}
     numbers = frozenset(int(number) for number in study if number.isdecimal())
     return Source(common, tuple(images), _started(first) or datetime.now(), numbers)
+
+
+def _refuse_shared_uids(images: Sequence[SourceImage]) -> None:
+    """Images that bad converters gave one SOPInstanceUID: nothing can refer to one of them."""
+    known: dict[str, SourceImage] = {}
+    for image in images:
+        other = known.setdefault(str(image.header.get("SOPInstanceUID") or ""), image)
+        if other.header is not image.header:
+            raise CEKWorldError(
+                f"{other.plane.file.name} and {image.plane.file.name} have the same SOPInstanceUID, or none; export "
+                "the source again."
+            )
 
 
 def _keep_readable(header: Dataset) -> None:

@@ -85,7 +85,7 @@ def write_dataset(dataset: Dataset, path: Path) -> None:
             dataset.save_as(buffer, enforce_file_format=True)
     except Exception:  # the writer raises whatever the value does, and quotes it
         raise CEKWorldError(
-            "A value of the source's DICOM header cannot be written; export the source again."
+            f"A value of the source's DICOM header cannot be written to {path.name}; export the source again."
         ) from None
     path.write_bytes(buffer.getbuffer())
 

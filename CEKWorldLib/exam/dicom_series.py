@@ -81,6 +81,7 @@ class _Scan:
 
     Attributes:
         number: SeriesNumber.
+        uid: SeriesInstanceUID.
         kind: how it was made.
         phases: the planes of each phase, slices in order.
         stack: the first phase with its geometry.
@@ -88,6 +89,7 @@ class _Scan:
     """
 
     number: str
+    uid: str
     kind: _Kind
     phases: list[list[Plane]]
     stack: Stack
@@ -98,8 +100,8 @@ class _Scan:
         """Raises CEKWorldError where the images are not those of complete phases."""
         refuse_other_modality(headers, name)
         phases = split_phases(distinct([plane for header in headers for plane in planes_of(header)]), name)
-        kind = _Kind.of(headers[0])  # before the next line, as it names a damaged header
-        return cls(headers[0].number, kind, phases, stack_of(phases[0], name), made_by(headers[0].data))
+        first, kind = headers[0], _Kind.of(headers[0])
+        return cls(first.number, first.series, kind, phases, stack_of(phases[0], name), made_by(first.data))
 
     def difference(self, other: _Scan) -> str | None:
         """What keeps two series from being phases of one scan; None where nothing does."""
@@ -189,9 +191,7 @@ def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[
         reasons = [(scan.number, f"it differs in {chosen[0].difference(scan)}") for scan in others]
         return chosen, _left_out(reasons + [(number, str(error)) for number, error in unusable])
     if several:
-        lists = [sorted((scan.number or "?" for scan in family), key=_by_number) for family in acquired or several]
-        choices = sorted((",".join(numbers) for numbers in lists), key=_by_number)
-        raise CEKWorldError(f"{name} holds several time series; choose the series {' or '.join(choices)}.")
+        raise CEKWorldError(f"{name} holds several time series; choose the series {_choices(acquired or several)}.")
     reason = unusable[0][1] if unusable else None
     if reason and not families:
         raise reason
@@ -200,6 +200,14 @@ def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[
         f"{name} holds no time series, only single volumes{difference}: {listing(groups)}; choose a folder with all "
         f"phases of one scan.{f' One cannot be used: {reason}' if reason else ''}"
     )
+
+
+def _choices(families: list[list[_Scan]]) -> str:
+    """How to name each time series: by SeriesNumbers, where these tell them apart, as they do within a study."""
+    numbers = [scan.number for family in families for scan in family]
+    telling = all(numbers) and len(set(numbers)) == len(numbers)
+    lists = [sorted((scan.number if telling else scan.uid for scan in family), key=_by_number) for family in families]
+    return " or ".join(sorted((",".join(names) for names in lists), key=_by_number))
 
 
 def _left_out(reasons: list[tuple[str, str]]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from CEKWorldLib.kinetics.roi import RoiResult
 _GREY = "0.35"
 _LEFT, _RIGHT, _TEXT_WIDTH = 0.075, 0.70, 36
 # Room for the plot with its head, and below it for five lines of notes, or as many as there are.
-_PLOT_INCHES, _BELOW_INCHES, _LINE_INCHES = 4.8, 1.2, 0.135
+_PLOT_INCHES, _BELOW_INCHES, _LINE_INCHES = 4.8, 1.2, 0.14
 
 
 def write_kinetic_plot(
@@ -48,7 +48,7 @@ def write_kinetic_plot(
         CEKWorldError: the suffix names no picture format, or the file cannot be written.
     """
     notes = _notes(results)
-    below = max(_BELOW_INCHES, 0.52 + _LINE_INCHES * len(notes))
+    below = max(_BELOW_INCHES, 0.6 + _LINE_INCHES * len(notes))
     height = _PLOT_INCHES + below
     figure = Figure(figsize=(10.5, height), facecolor="white")
     axes = figure.add_axes((_LEFT, below / height, _RIGHT - _LEFT, 3.96 / height))
