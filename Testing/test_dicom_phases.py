@@ -78,6 +78,7 @@ def test_images_say_that_they_are_synthetic_what_made_them_and_when_they_would_b
                 "NO",
             )
             assert list(image.ImageType) == ["DERIVED", "SECONDARY", "OTHER"]
+            assert image.RecognizableVisualFeatures == "NO"  # a breast
             assert image.SeriesDescription.startswith("SYNTHETIC t=") and "SYNTHETIC" in image.ImageComments
             purposes = [
                 item.PurposeOfReferenceCodeSequence[0].CodeValue for item in image.ContributingEquipmentSequence

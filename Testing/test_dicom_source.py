@@ -197,7 +197,7 @@ def small(tmp_path_factory) -> tuple[Path, TimeSeries]:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_odd_headers_give_objects_or_one_sentence_that_names_a_file_and_nothing_partial(small, data):
     folder, series = small
     with tempfile.TemporaryDirectory() as place:

@@ -14,8 +14,6 @@ from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.exam.volume import Volume
 
 FIRST_SERIES = 9211  # one series per quantity, in the order of ``QUANTITIES``
-# Body parts (PS3.16 annex L) whose images show no face. Others, and unknown ones, are taken to be recognizable.
-_FACELESS = {"ABDOMEN", "BREAST", "CHEST", "KIDNEY", "LIVER", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 
 
 @discreet
@@ -54,7 +52,7 @@ def parametric_map(
     result = ParametricMap(
         **source_arguments(source),
         pixel_array=on_grid(values, grid, source, name),
-        contains_recognizable_visual_features=source.common.get("BodyPartExamined") not in _FACELESS,
+        contains_recognizable_visual_features=source.may_show_face,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[_window(finite)],
         content_qualification="RESEARCH",

@@ -113,6 +113,7 @@ class _Image:
         data.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
         data.InstanceCreationDate, data.InstanceCreationTime = _date(now), _time(now)
         header = source.images[0].header if source.images else None
+        data.RecognizableVisualFeatures = "YES" if source.may_show_face else "NO"
         describe_acquisition(data, header, series.acquisition)
         _, data.Rows, data.Columns = stack.shape
         data.PixelSpacing = [_decimal(value) for value in stack.spacing[:2]]

@@ -49,6 +49,8 @@ _REQUIRED = (
     "ReferringPhysicianName", "StudyID", "PositionReferenceIndicator", "PatientPosition",
 )  # fmt: skip
 _BODY_PARTS = {"breast": "BREAST", "abdomen": "ABDOMEN", "brain": "BRAIN"}  # PS3.16 annex L
+# Images of these show no face. Others, and those of unknown parts, may.
+_FACELESS = {"ABDOMEN", "BREAST", "CHEST", "KIDNEY", "LIVER", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 _UNPAIRED = {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "LIVER", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 _SIDES = ("L", "R")  # scanners also write B for both, which ImageLaterality alone may hold
 _SAME_PLACE_MM = 0.01
@@ -107,6 +109,11 @@ class Source:
     def headers(self) -> list[Dataset]:
         """The headers of the source's files, each once, in slice order."""
         return list({image.header.SOPInstanceUID: image.header for image in self.images}.values())
+
+    @property
+    def may_show_face(self) -> bool:
+        """Whether the patient could be recognized from the images."""
+        return self.common.get("BodyPartExamined") not in _FACELESS
 
 
 def read_source(path: Path | str, series: str | int | None = None) -> Source:

@@ -19,6 +19,11 @@ from CEKWorldLib.errors import CEKWorldError
 SUFFIXES = (".dcm", ".dicom", ".ima")
 MAX_FILES = 20_000  # a study holds hundreds to a few thousand; more means a whole archive was chosen
 _LISTED = 20  # series named in one message
+# Modalities of images (PS3.3 C.7.3.1.1.1). Other texts are not shown: they may be anything.
+_MODALITIES = {
+    "CR", "CT", "DX", "ES", "IO", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX", "RF", "RG", "RTDOSE",
+    "RTIMAGE", "SEG", "SM", "US", "XA", "XC",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Header:
         data: everything but the pixels.
         series: SeriesInstanceUID.
         number: SeriesNumber as text.
-        modality: Modality, "unknown" where missing.
+        modality: Modality, "unknown" where missing or none of the standard's.
         multiframe: whether the file holds several images.
     """
 
@@ -43,13 +48,14 @@ class Header:
 
     @classmethod
     def of(cls, file: Path, data: Dataset) -> Header:
+        modality = str(data.get("Modality") or "")
         frames = str(data.get("NumberOfFrames") or 1)
         return cls(
             file=file,
             data=data,
             series=str(data.get("SeriesInstanceUID") or ""),
             number=str(data.get("SeriesNumber") or ""),
-            modality=str(data.get("Modality") or "unknown"),
+            modality=modality if modality in _MODALITIES else "unknown",
             multiframe="PerFrameFunctionalGroupsSequence" in data or frames != "1",
         )
 
@@ -137,6 +143,11 @@ def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
     for header in headers:
         groups.setdefault(header.series, []).append(header)
     return groups
+
+
+def mr_series(groups: dict[str, list[Header]]) -> dict[str, list[Header]]:
+    """The series that hold an MR image."""
+    return {uid: group for uid, group in groups.items() if any(header.modality == "MR" for header in group)}
 
 
 def matching_series(groups: dict[str, list[Header]], wanted: str, name: str) -> dict[str, list[Header]]:
@@ -230,7 +241,7 @@ def choose_series(headers: Sequence[Header], path: Path, series: str | int | Non
     name = _folder(path) if len(headers) > 1 else headers[0].file.name
     groups = by_series(headers)
     if series is None:
-        matching = {uid: group for uid, group in groups.items() if group[0].modality == "MR"}
+        matching = mr_series(groups)
         if not matching:
             refuse_other_modality(headers, name)
     else:

@@ -18,6 +18,7 @@ from CEKWorldLib.exam.dicom_files import (
     find_images,
     listing,
     matching_series,
+    mr_series,
     refuse_other_modality,
 )
 from CEKWorldLib.exam.dicom_phases import split_phases
@@ -152,7 +153,7 @@ def _chosen(headers: Sequence[Header], series: Collection[str], name: str) -> tu
             picked |= matching_series(groups, wanted, name)
         return _one_scan([_Scan.of(group, name) for group in picked.values()], name), ()
     refuse_other_modality(headers, name)
-    groups = {uid: group for uid, group in groups.items() if group[0].modality == "MR"}
+    groups = mr_series(groups)
     if len(groups) == 1:
         (group,) = groups.values()
         return _one_scan([_Scan.of(group, name)], name), ()
