@@ -125,6 +125,12 @@ def test_synthesize_writes_every_file_in_the_scale_and_place_of_the_source(exam,
     assert len(facts["model_sha256"]) == 64
     assert exam.stem not in json.dumps(facts)
 
+    rows = [line for line in (out / "curves.csv").read_text().splitlines() if not line.startswith("#")]
+    assert [row.split(",")[0] for row in rows] == ["time_s", "0", "30", "90"]
+    assert float(rows[1].split(",")[2]) == pytest.approx(0.0, abs=1e-3)
+    table = capsys.readouterr().out
+    assert "strongest enhancement" in table and "whole body" in table and "SYNTHETIC" in table
+
 
 def test_samples_are_the_same_synthesis_with_the_next_seeds(exam, tmp_path, model, capsys):
     out = tmp_path / "out"
@@ -143,12 +149,6 @@ def test_samples_are_the_same_synthesis_with_the_next_seeds(exam, tmp_path, mode
     capsys.readouterr()
     assert synthesize(exam, tmp_path / "none", model, "--samples", "2", "--steps", "0") == USER_ERROR
     assert "--steps 1" in capsys.readouterr().err and not (tmp_path / "none").exists()
-
-    rows = [line for line in (out / "curves.csv").read_text().splitlines() if not line.startswith("#")]
-    assert [row.split(",")[0] for row in rows] == ["time_s", "0", "30", "90"]
-    assert float(rows[1].split(",")[2]) == pytest.approx(0.0, abs=1e-3)
-    table = capsys.readouterr().out
-    assert "strongest enhancement" in table and "whole body" in table and "SYNTHETIC" in table
 
 
 def test_the_same_seed_gives_the_same_series(exam, tmp_path, model):

@@ -71,7 +71,7 @@ def _innermost(error: BaseException) -> str:
     return frame.tb_frame.f_code.co_name if frame else "highdicom"
 
 
-def source_arguments(source: Source) -> dict[str, list[Dataset]]:
+def source_arguments(source: Source) -> dict[str, Any]:
     """The arguments by which highdicom's images take their source; of multi-frame files it asks for one and the rest.
 
     Raises:
