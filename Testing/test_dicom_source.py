@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from dciodvfy import complaints
 from dicom_exam import PROVENANCE, images, synthesized, write_exam
-from dicom_series_writer import STEP_MM, frames_of, write_enhanced
+from dicom_series_writer import STEP_MM, frames_of, item, write_enhanced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import config
@@ -25,6 +25,7 @@ from CEKWorldLib.dicom.phases import export_phases
 from CEKWorldLib.dicom.results import export_results
 from CEKWorldLib.dicom.source import Source, new_study, read_source
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.series_reading import read_series
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.kinetics.roi import roi_curves
 
@@ -157,6 +158,21 @@ def test_results_of_an_enhanced_source_name_the_frames_they_lie_on(shared_data, 
     evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     uids = {item.ReferencedSOPInstanceUID for one in evidence for item in one.ReferencedSOPSequence}
     assert {original.SOPInstanceUID, regions.SOPInstanceUID} <= uids
+
+
+def test_results_of_one_file_with_all_phases_name_the_frames_of_their_slice_in_every_phase(tmp_path):
+    file = tmp_path / "all.dcm"
+    write_enhanced(file, frames_of(3, slices=4), lambda p: {
+        "TemporalPositionSequence": item(TemporalPositionTimeOffset=90.0 * p)})  # fmt: skip
+    data = pydicom.dcmread(file)
+    data.FrameOfReferenceUID = "1.2.3.4"
+    data.save_as(file)
+    regions, *_ = results_of(read_series(file), read_source(file), tmp_path / "out")
+    named = [
+        [reference.ReferencedFrameNumber for reference in frame.DerivationImageSequence[0].SourceImageSequence]
+        for frame in regions.PerFrameFunctionalGroupsSequence
+    ]
+    assert sorted(named) == [[4, 5, 6], [7, 8, 9]]  # of slices 2 and 3; the file holds slice after slice
 
 
 def test_results_of_a_source_of_several_multi_frame_files_refer_to_all_of_them(tmp_path):

@@ -14,6 +14,7 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.kinetics.roi import RoiResult, with_uncertainty
 
+_ROUNDING_PERCENT = 1e-6  # spread of equal samples
 _ALIKE = "all samples are the same: they tell no uncertainty (synthesize with --samples)"
 
 
@@ -39,7 +40,7 @@ def with_samples(results: list[RoiResult], args: argparse.Namespace, series: Tim
         return results
     return [
         result
-        if result.uncertainty is None or np.any(result.uncertainty.enhancement_sd > 0)
+        if result.uncertainty is None or np.max(result.uncertainty.enhancement_sd) > _ROUNDING_PERCENT
         else replace(result, notes=(*result.notes, _ALIKE))
         for result in with_uncertainty(results, samples_of(args, series), series.times_s)
     ]

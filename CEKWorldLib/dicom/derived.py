@@ -29,7 +29,8 @@ _IMAGE = (
     "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "StationName",
 )  # fmt: skip
-Arguments, Made = ParamSpec("Arguments"), TypeVar("Made")
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made")
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters of a value of LO and of ST (PS3.5 table 6.2-1)
 
 
