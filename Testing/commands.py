@@ -38,14 +38,13 @@ def write_inputs(folder: Path) -> None:
             data.save_as(folder / "acquired" / f"{phase}_{file.name}", enforce_file_format=True)
 
 
-def _curves(folder: Path, series: str, output: Path) -> list[str]:
-    return ["curves", str(folder / series), "--roi", str(folder / "lesion.nrrd"), "--maps", "--output", str(output)]
-
-
-# What each is called with, and where it writes: by command and kind of series.
+# What each is called with, given the folder of its input and the one it writes to.
 COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "phases": lambda folder, out: ["phases", str(folder / "acquired"), "--output", str(out / "series.seq.nrrd")],
-    "curves": lambda folder, out: _curves(folder, "acquired", out / "curves"),
+    "curves": lambda folder, out: [
+        "curves", str(folder / "acquired"), "--roi", str(folder / "lesion.nrrd"), "--output", str(out / "curves")
+    ],
+    "maps": lambda folder, out: ["curves", str(folder / "phases.seq.nrrd"), "--maps", "--output", str(out / "maps")],
     "report": lambda folder, out: [
         "report", str(folder / "acquired"), "--roi", str(folder / "lesion.nrrd"), "--output", str(out / "page.html")
     ],

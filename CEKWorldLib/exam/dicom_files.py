@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Header:
         file: where it is.
         data: everything but the pixels.
         series: SeriesInstanceUID.
-        number: SeriesNumber as text.
+        number: SeriesNumber as text, "" where missing or no number.
         modality: Modality, "unknown" where missing or none of the standard's.
         multiframe: whether the file holds several images.
     """
@@ -48,13 +49,13 @@ class Header:
 
     @classmethod
     def of(cls, file: Path, data: Dataset) -> Header:
-        modality = str(data.get("Modality") or "")
+        modality, number = str(data.get("Modality") or ""), str(data.get("SeriesNumber") or "")
         frames = str(data.get("NumberOfFrames") or 1)
         return cls(
             file=file,
             data=data,
             series=str(data.get("SeriesInstanceUID") or ""),
-            number=str(data.get("SeriesNumber") or ""),
+            number=number if re.fullmatch(r"[+-]?\d{1,12}", number) else "",
             modality=modality if modality in _MODALITIES else "unknown",
             multiframe="PerFrameFunctionalGroupsSequence" in data or frames != "1",
         )
@@ -263,6 +264,11 @@ def refuse_other_modality(headers: Sequence[Header], name: str) -> None:
         raise CEKWorldError(f"{name} holds images of modality {found}, not MR; CEKWorld needs an MR series.")
 
 
+def shown_uid(uid: str) -> str:
+    """A UID for a message; what is none may be anything, and is not shown."""
+    return uid if UID(uid).is_valid else "no valid UID"
+
+
 def listing(groups: dict[str, list[Header]]) -> str:
     """Series by number, with their size, for a message."""
     numbers = Counter(group[0].number for group in groups.values())
@@ -270,7 +276,7 @@ def listing(groups: dict[str, list[Header]]) -> str:
     for uid, group in groups.items():
         number, data = group[0].number, group[0].data
         # The UID is shown only where the number does not tell.
-        label = f"series {number}" if number and numbers[number] == 1 else f"series {number or '?'} ({uid})"
+        label = f"series {number}" if number and numbers[number] == 1 else f"series {number or '?'} ({shown_uid(uid)})"
         files = f"{len(group)} file{'s' if len(group) > 1 else ''}"
         lines.append((number.zfill(9), f"{label}: {group[0].modality}, {files} of {data.Columns} x {data.Rows}"))
     shown = [line for _, line in sorted(lines)]

@@ -20,6 +20,7 @@ from CEKWorldLib.exam.dicom_files import (
     matching_series,
     mr_series,
     refuse_other_modality,
+    shown_uid,
 )
 from CEKWorldLib.exam.dicom_phases import split_phases
 from CEKWorldLib.exam.dicom_planes import Plane, decode, planes_of
@@ -207,7 +208,10 @@ def _choices(families: list[list[_Scan]]) -> str:
     """How to name each time series: by SeriesNumbers, where these tell them apart, as they do within a study."""
     numbers = [scan.number for family in families for scan in family]
     telling = all(numbers) and len(set(numbers)) == len(numbers)
-    lists = [sorted((scan.number if telling else scan.uid for scan in family), key=_by_number) for family in families]
+    lists = [
+        sorted((scan.number if telling else shown_uid(scan.uid) for scan in family), key=_by_number)
+        for family in families
+    ]
     return " or ".join(sorted((",".join(names) for names in lists), key=_by_number))
 
 
