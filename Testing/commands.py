@@ -27,6 +27,7 @@ def write_inputs(folder: Path) -> None:
     mask[1, 5:12, 6:12] = 1
     sitk.WriteImage(series.grid.like(mask).to_image(), str(folder / "lesion.nrrd"))
     (folder / "acquired").mkdir()
+    degree = np.random.default_rng(2).uniform(0.5, 1.5, (20, 20))
     for phase, t in enumerate(TIMES_S):
         uid = generate_uid()
         for file in files:
@@ -34,7 +35,7 @@ def write_inputs(folder: Path) -> None:
             data.SeriesInstanceUID, data.SOPInstanceUID, data.SeriesNumber = uid, generate_uid(), 10 + phase
             data.ContrastBolusStartTime = "120000"
             data.AcquisitionTime = f"12{int(t) // 60:02d}{int(t) % 60:02d}"
-            data.PixelData = (data.pixel_array * (1 + t / 200)).astype(np.uint16).tobytes()
+            data.PixelData = (data.pixel_array * (1 + degree * t / 200)).astype(np.uint16).tobytes()
             data.save_as(folder / "acquired" / f"{phase}_{file.name}", enforce_file_format=True)
 
 
@@ -44,7 +45,7 @@ COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "curves": lambda folder, out: [
         "curves", str(folder / "acquired"), "--roi", str(folder / "lesion.nrrd"), "--output", str(out / "curves")
     ],
-    "maps": lambda folder, out: ["curves", str(folder / "phases.seq.nrrd"), "--maps", "--output", str(out / "maps")],
+    "maps": lambda folder, out: ["curves", str(folder / "acquired"), "--maps", "--output", str(out / "maps")],
     "report": lambda folder, out: [
         "report", str(folder / "acquired"), "--roi", str(folder / "lesion.nrrd"), "--output", str(out / "page.html")
     ],
