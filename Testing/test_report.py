@@ -24,6 +24,7 @@ from CEKWorldLib.export.region_picture import write_region_picture
 from CEKWorldLib.export.report import write_report
 from CEKWorldLib.export.seq_nrrd import write_sequence
 from CEKWorldLib.kinetics.roi import RoiResult, roi_curves, with_uncertainty
+from CEKWorldLib.kinetics.uncertainty import map_uncertainty
 
 NASTY = '<script>alert(1)</script> & "lesion"'
 VOID = {"meta", "img", "link", "br"}
@@ -178,11 +179,13 @@ def test_samples_give_the_share_of_each_type_and_the_spread_of_each_number(serie
     rng = np.random.default_rng(5)
     samples = [series.frames * rng.uniform(0.9, 1.1, series.frames.shape) for _ in range(4)]
     results = with_uncertainty(measured(series), samples, series.times_s)
-    write_report(tmp_path / "report.html", series, results)
+    spread = map_uncertainty(samples, series.times_s, names=("percent_enhancement",))
+    write_report(tmp_path / "report.html", series, results, spread=spread)
     page, lesion = Page(tmp_path / "report.html"), results[0].uncertainty
     kind, share = max(lesion.type_shares.items(), key=lambda item: item[1])
     assert f"{kind.name.lower()} in {share:.0f} %" in page.value("Delayed phase")
     assert page.value("Delayed phase").endswith("of 4 samples")
+    assert len(page.pictures) == 5 and page.pictures[2].std() > 0.05  # the curves, and two of each region
     assert f"sd {lesion.sd['peak_enhancement']:.4g} %" in page.value("Peak enhancement")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from CEKWorldLib.cli.kinetic_input import map_settings, maps_of, regions_of, settings_of
-from CEKWorldLib.cli.sample_input import samples_of, with_samples
+from CEKWorldLib.cli.sample_input import spread_of, with_samples
 from CEKWorldLib.cli.series_input import series_of
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.kinetic_plot import write_kinetic_plot
@@ -29,7 +29,6 @@ from CEKWorldLib.kinetics.curve_type import TYPES, CurveType
 from CEKWorldLib.kinetics.quantities import QUANTITIES
 from CEKWorldLib.kinetics.roi import RoiResult
 from CEKWorldLib.kinetics.settings import Settings
-from CEKWorldLib.kinetics.uncertainty import map_uncertainty
 
 
 def measure(args: argparse.Namespace, folder: Path) -> tuple[str, tuple[str, ...]]:
@@ -67,8 +66,7 @@ def _write_maps(folder: Path, args: argparse.Namespace, series: TimeSeries, sett
     settings = map_settings(settings, series)
     computed = maps_of(series, settings)
     units = {name: unit for name, (_, unit) in QUANTITIES.items()}
-    if args.sample:
-        spread = map_uncertainty(samples_of(args, series), series.times_s, settings, tuple(QUANTITIES))
+    if spread := spread_of(args, series, tuple(QUANTITIES)):
         for name in QUANTITIES:
             computed |= {f"{name}_mean": spread.mean[name], f"{name}_sd": spread.sd[name]}
             units |= {f"{name}_mean": units[name], f"{name}_sd": units[name]}

@@ -60,14 +60,15 @@ def run(args: argparse.Namespace) -> None:
     if output.exists() and not args.overwrite:
         raise CEKWorldError(f"{output} exists. Give another --output, or --overwrite to replace it.")
     from CEKWorldLib.cli.kinetic_input import regions_of, settings_of
-    from CEKWorldLib.cli.sample_input import with_samples
+    from CEKWorldLib.cli.sample_input import spread_of, with_samples
     from CEKWorldLib.cli.series_input import series_of
     from CEKWorldLib.export.report import write_report
 
     series = series_of(args)
     results = with_samples(regions_of(args, series, settings_of(args)), args, series)
     facts = {"Title": args.title} if args.title else {}
-    write_report(output, series, results, facts, args.palette)
+    spread = spread_of(args, series, ("percent_enhancement",))
+    write_report(output, series, results, facts, args.palette, spread)
     for note in series.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{'SYNTHETIC' if series.synthetic else 'ACQUIRED'}. Written to {output}")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from CEKWorldLib.cli.kinetic_input import map_settings, settings_of
 from CEKWorldLib.cli.series_input import series_of
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.kinetics.roi import RoiResult, with_uncertainty
+from CEKWorldLib.kinetics.uncertainty import MapUncertainty, map_uncertainty
 
 _ROUNDING_PERCENT = 1e-6  # spread of equal samples
 _ALIKE = "all samples are the same: they tell no uncertainty (synthesize with --samples)"
@@ -44,6 +46,14 @@ def with_samples(results: list[RoiResult], args: argparse.Namespace, series: Tim
         else replace(result, notes=(*result.notes, _ALIKE))
         for result in with_uncertainty(results, samples_of(args, series), series.times_s)
     ]
+
+
+def spread_of(args: argparse.Namespace, series: TimeSeries, names: Sequence[str]) -> MapUncertainty | None:
+    """Mean and spread of some quantities' maps over the samples; None without ``--sample``."""
+    if not args.sample:
+        return None
+    settings = map_settings(settings_of(args), series)
+    return map_uncertainty(samples_of(args, series), series.times_s, settings, names)
 
 
 def _paths(named: Sequence[Path]) -> Iterator[Path]:

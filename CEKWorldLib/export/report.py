@@ -15,11 +15,13 @@ from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.export.kinetic_plot import write_kinetic_plot
 from CEKWorldLib.export.region_picture import write_region_picture
+from CEKWorldLib.export.sample_picture import write_sample_picture
 from CEKWorldLib.export.style import ACQUIRED, CAUTION, RESEARCH, SYNTHETIC
 from CEKWorldLib.export.type_colours import Palette
 from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.kinetics.quantities import QUANTITIES
 from CEKWorldLib.kinetics.roi import RoiResult
+from CEKWorldLib.kinetics.uncertainty import MapUncertainty
 
 # Nothing is loaded from anywhere, and no script runs: the page is safe to open and the same for ever.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -53,6 +55,7 @@ def write_report(
     results: Sequence[RoiResult],
     facts: Mapping[str, str] | None = None,
     palette: Palette = "standard",
+    spread: MapUncertainty | None = None,
 ) -> None:
     """Writes curves, pictures, statistics and settings of regions.
 
@@ -64,6 +67,7 @@ def write_report(
         results: one per region, under one settings object.
         facts: what else is to be said of the series, by the words to show.
         palette: colours of the curve types.
+        spread: maps of several samples with the enhancement at t_e; None draws none.
 
     Raises:
         CEKWorldError: the file cannot be written.
@@ -72,7 +76,9 @@ def write_report(
         plot = Path(folder, "curves.png")
         write_kinetic_plot(plot, results, series.synthetic)
         curves = _picture(plot, "Percent enhancement of each region over time")
-        regions = "".join(_region(result, _region_picture(Path(folder), series, result, palette)) for result in results)
+        regions = "".join(
+            _region(result, _region_pictures(Path(folder), series, result, palette, spread)) for result in results
+        )
     word = SYNTHETIC if series.synthetic else ACQUIRED
     page = f"""<!DOCTYPE html>
 <html lang="en">
@@ -140,10 +146,16 @@ def _spread(result: RoiResult, name: str, unit: str) -> str:
     return f" (samples: {mean}, sd {sd})"
 
 
-def _region_picture(folder: Path, series: TimeSeries, result: RoiResult, palette: Palette) -> str:
+def _region_pictures(
+    folder: Path, series: TimeSeries, result: RoiResult, palette: Palette, spread: MapUncertainty | None
+) -> str:
     path = folder / "region.png"
     write_region_picture(path, series, result, palette)
-    return _picture(path, f"{result.name}: before contrast, at t_e, at t_l, curve types")
+    pictures = _picture(path, f"{result.name}: before contrast, at t_e, at t_l, curve types")
+    if spread:
+        write_sample_picture(path, series, result, spread)
+        pictures += _picture(path, f"{result.name}: mean and sd of {spread.samples} samples, shares of curve types")
+    return pictures
 
 
 def _series_rows(series: TimeSeries, facts: Mapping[str, str]) -> list[tuple[str, str]]:
