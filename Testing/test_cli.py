@@ -45,7 +45,9 @@ COMMANDS = (
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(tiny_model(), folder, {"description": "for tests"}, "A model for tests.")
+    save_model(
+        tiny_model(), folder, {"description": "for tests", "trained_on_simulated_data": True}, "A model for tests."
+    )
     return str(folder)
 
 

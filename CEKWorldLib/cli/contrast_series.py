@@ -25,7 +25,7 @@ from CEKWorldLib.export.curve_plot import plot_times, write_curve_plot
 from CEKWorldLib.export.curves import RegionCurve
 from CEKWorldLib.export.curves_csv import NOTICE, write_curves
 from CEKWorldLib.export.seq_nrrd import write_sequence
-from CEKWorldLib.models.bundle import load_model
+from CEKWorldLib.models.bundle import load_model, model_metadata
 from CEKWorldLib.simulation.case import Case
 from CEKWorldLib.synthesis.progress import Progress
 from CEKWorldLib.synthesis.session import Session
@@ -43,12 +43,14 @@ class Work:
         session: complete.
         regions: region name to mask.
         truth: the simulated case under this run's injection, when the input is one.
+        training: what the model was trained on, in words.
         others: the same synthesis with the next seeds, made one by one as they are asked for.
     """
 
     session: Session
     regions: Regions
     truth: Case | None
+    training: str
     others: Iterator[Session]
 
 
@@ -83,7 +85,9 @@ def prepare(args: argparse.Namespace) -> Work:
         regions = case_regions(case)
     if not regions:
         regions = automatic_regions(exam.pre, _largest_enhancement(session))
-    return Work(session, regions, replace(case, injection=injection) if case else None, others)
+    simulated = model_metadata(args.model).get("trained_on_simulated_data")
+    training = "trained on simulated data" if simulated else "trained on exams its card names"
+    return Work(session, regions, replace(case, injection=injection) if case else None, training, others)
 
 
 def results(work: Work, folder: Path) -> str:
@@ -102,7 +106,7 @@ def results(work: Work, folder: Path) -> str:
 
     curves = _curves(work, np.union1d(times, plot_times(times[0], times[-1], arrival)))
     write_curves(folder / "curves.csv", [curve.at(np.array(times)) for curve in curves], arrival)
-    subtitle = f"model {session.model.name} ({session.model.sha256[:8]})"
+    subtitle = f"model {session.model.name} ({session.model.sha256[:8]}), {work.training}"
     write_curve_plot(folder / "curves.png", curves, arrival, times, subtitle)
     _write_sheet(work, folder / "contact_sheet.png", subtitle)
     (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -196,7 +200,7 @@ def _facts(work: Work) -> dict[str, Any]:
     facts: dict[str, Any] = {
         **session.metadata(),
         "notice": NOTICE,
-        "training": "trained on simulated data",
+        "training": work.training,
         "device": session.device,
         "acquisition": asdict(session.exam.acquisition),
         "anatomy": session.exam.anatomy,

@@ -117,4 +117,4 @@ def run(args: argparse.Namespace) -> None:
     for notice in work.session.notices:
         print(f"note: {notice}", file=sys.stderr)
     print(table)
-    print(f"\nSYNTHETIC, from a model trained on simulated data. Written to {args.output}: {written}")
+    print(f"\nSYNTHETIC, from a model {work.training}. Written to {args.output}: {written}")

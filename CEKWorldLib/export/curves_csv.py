@@ -9,7 +9,10 @@ from pathlib import Path
 from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.export.curves import RegionCurve
 
-NOTICE = "SYNTHETIC: not acquired from a patient; synthesized by a model trained on simulated data. Research use only."
+NOTICE = (
+    "SYNTHETIC: not acquired from a patient; synthesized by a model (the shipped ones are trained on simulated data). "
+    "Research use only."
+)
 
 
 def write_curves(path: Path | str, curves: Sequence[RegionCurve], arrival_s: float) -> None:

@@ -14,7 +14,7 @@ from CEKWorldLib.export.atomic import replacing
 
 SYNTHETIC, ACQUIRED = "SYNTHETIC", "ACQUIRED"
 RESEARCH = "research use only  ·  not for diagnosis"
-CAUTION = "not acquired from a patient  ·  model trained on simulated data  ·  research use only"
+CAUTION = "not acquired from a patient  ·  made by a model  ·  research use only"
 WARNING_COLOUR = "#c4460a"
 OUTLINE = "#ffd166"  # of a region on an image
 # Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color).
