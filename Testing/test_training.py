@@ -20,7 +20,7 @@ from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.training import configuration as configurations
 from CEKWorldLib.training.bank import Bank, build, layout, training_times
-from CEKWorldLib.training.batches import draw_batch, moved, pixel_weight
+from CEKWorldLib.training.batches import moved, pixel_weight
 from CEKWorldLib.training.checkpoint import Progress
 from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration
 from CEKWorldLib.training.consistency import Consistency
@@ -74,7 +74,7 @@ def bank(tmp_path_factory) -> Bank:
 
 def batch_of(bank: Bank, step: int = 0, **changes):
     settings = {"slices": 2, "times": 3, "size": 64, "seed": 0, "step": step, "device": CPU} | changes
-    return draw_batch(bank, **settings)
+    return bank.draw(**settings)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(bank):

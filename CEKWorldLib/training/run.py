@@ -12,11 +12,11 @@ from CEKWorldLib import __version__
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.world import WorldModel, channels_last
-from CEKWorldLib.training.bank import Bank, build
-from CEKWorldLib.training.batches import draw_batch
+from CEKWorldLib.training.bank import build
 from CEKWorldLib.training.card import model_card, model_metadata
 from CEKWorldLib.training.configuration import TrainingConfiguration, read_configuration
 from CEKWorldLib.training.loop import Loop
+from CEKWorldLib.training.source import SlabSource
 
 
 def train(
@@ -58,12 +58,12 @@ def train(
 
 
 @torch.no_grad()
-def standardise_latents(model: WorldModel, bank: Bank, seed: int, batches: int = 24) -> None:
+def standardise_latents(model: WorldModel, source: SlabSource, seed: int, batches: int = 24) -> None:
     """Sets the autoencoder's latent scale so that training latents have unit standard deviation per channel."""
     device = next(model.parameters()).device
     squares = []
     for step in range(batches):
-        batch = draw_batch(bank, 4, 4, 256, seed + 1, step, device)
+        batch = source.draw(4, 4, 256, seed + 1, step, device)
         latents = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None])
         squares.append(latents.square().mean((0, 2, 3)).cpu().numpy())
     rms = np.sqrt(np.mean(squares, axis=0))
