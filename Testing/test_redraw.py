@@ -37,12 +37,12 @@ def test_redrawn_kinetics_enhance_otherwise_and_each_number_in_its_own_way(anato
 def test_the_true_patient_is_one_of_the_redrawn_ones_as_far_as_statistics_can_tell():
     """The mean of redraws is nearer to the truth than single redraws are, by the factor means are: 1/2 the variance."""
     of_means, of_singles = [], []
-    for seed in range(4):
+    for seed in range(2):
         truth = drawn("abdomen", 0, seed).enhancement(70.0)
-        redraws = [drawn("abdomen", n, seed).enhancement(70.0) for n in range(1, 7)]
+        redraws = [drawn("abdomen", n, seed).enhancement(70.0) for n in range(1, 5)]
         of_means.append(np.square(np.mean(redraws, axis=0) - truth).mean())
         of_singles.append(np.mean([np.square(r - truth).mean() for r in redraws]))
-    # (1 + 1/6) s^2 against 2 s^2 where all draws are alike.
+    # (1 + 1/4) s^2 against 2 s^2 where all draws are alike.
     assert 0.4 < np.mean(of_means) / np.mean(of_singles) < 0.8
 
 

@@ -19,7 +19,8 @@ from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.training import configuration as configurations
-from CEKWorldLib.training.bank import Bank, build, layout, training_times
+from CEKWorldLib.training.acquisition_times import training_times
+from CEKWorldLib.training.bank import Bank, build, layout
 from CEKWorldLib.training.batches import moved, pixel_weight
 from CEKWorldLib.training.checkpoint import Progress
 from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from CEKWorldLib import __version__
 from CEKWorldLib.cli import (
     bench,
+    benchmark,
     curves,
     evaluate,
     export_dicom,
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
         models,
         train,
         evaluate,
+        benchmark,
         bench,
         worker,
     ):
