@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,20 @@ class DataPlan:
         if not 0.0 < self.exam_share <= 1.0:
             raise CEKWorldError(f"exam_share = {self.exam_share} is no share of batches; give a number up to 1.")
         if self.slabs <= 0 and (self.exams is None or self.exam_share < 1.0):
-            raise CEKWorldError("Simulated batches need a [bank] with slabs and seed; add one, or train on exams alone.")
+            raise CEKWorldError(
+                "Simulated batches need a [bank] with slabs and seed; add one, or train on exams alone."
+            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DataPlan:
         """Reads the tables ``bank`` and ``data``; KeyError or TypeError where an entry is missing or unknown."""
-        bank = {"slabs": int(values["bank"]["slabs"]), "bank_seed": int(values["bank"]["seed"])} if "bank" in values else {}
+        bank: dict[str, Any] = {}
+        if "bank" in values:
+            bank = {"slabs": int(values["bank"]["slabs"]), "bank_seed": int(values["bank"]["seed"])}
         data = dict(values.get("data", {}))
         if "exams" in data:
             data["exams"] = Path(data["exams"])
         return cls(**bank, **data)
-
-    def on(self, exams: Path) -> DataPlan:
-        """The same with another cache of real exams."""
-        return replace(self, exams=exams)
 
     @property
     def description(self) -> str:
