@@ -18,8 +18,8 @@ SIMULATED_DATA = (
     "patient. What it draws on a real scan is what the simulator's population would do."
 )
 REAL_DATA = (
-    "{what}. What it draws is what the patients of that archive would do; the archive's licence and consent hold for the "
-    "weights too."
+    "{what}. What it draws is what the patients of that archive would do; the archive's licence and consent hold for "
+    "the weights too."
 )
 
 
@@ -99,5 +99,6 @@ intensity scale.
 |---|---|---|
 {stages}
 
-Reproduced by `cekworld train {configuration.model.name}` (seed {metadata["training"]["seed"]}, {metadata["training"]["data"]}). Measured quality: docs/benchmarks.md of the project.
+Reproduced by `cekworld train {configuration.model.name}` (seed {metadata["training"]["seed"]};
+{metadata["training"]["data"]}). Measured quality: docs/benchmarks.md of the project.
 """
