@@ -59,10 +59,14 @@ class DataPlan:
         """Opens the sources; the bank is made in ``work`` where it is not there.
 
         Raises:
-            CEKWorldError: there is no data set, or nothing in it.
+            CEKWorldError: there is no data set, or nothing in it; or neither exams nor a bank are asked for.
         """
         exams = ExamSource.open(self.exams) if self.exams is not None else None
         if exams is not None and self.exam_share == 1.0:
             return exams
+        if self.slabs <= 0:
+            raise CEKWorldError(
+                "Simulated batches need a [bank] with slabs and seed; add one, or train on exams alone."
+            )
         bank = build(work / "bank", self.slabs, self.bank_seed, workers)
         return bank if exams is None else MixedSource((exams, bank), (self.exam_share, 1.0 - self.exam_share))
