@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.condition import CONDITION_SIZE
 from CEKWorldLib.training.acquisition_times import sparse_times
 from CEKWorldLib.training.batches import Batch, Slab
 from CEKWorldLib.training.collection import Collection
+from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.live_source import LiveSource
 from CEKWorldLib.training.patients import Patients
 
@@ -112,6 +115,15 @@ def test_a_batch_of_mixed_studies_has_as_many_times_as_the_poorest(tmp_path):
     assert collection.draw(2, 9, 32, 0, 1, CPU).times_s.shape[1] in (4, 9)
     collection.save(tmp_path / "slabs.safetensors")
     assert same(draw(collection, 5), draw(Collection.load(tmp_path / "slabs.safetensors"), 5))
+
+
+def test_a_configuration_asks_for_live_patients_by_a_table():
+    plan = DataPlan.from_dict({"live": {"window": 6, "sampling": "sparse", "anatomies": ["breast"]}})
+    assert isinstance(plan.source(Path("nowhere"), workers=1), LiveSource)
+    assert plan.description == "patients simulated while training"
+    for wrong in ({"sampling": "sparse"}, {"sampling": "often"}, {"anatomies": ["knee"]}):
+        with pytest.raises(CEKWorldError, match=r"\[live\]"):
+            DataPlan.from_dict({"live": wrong})
 
 
 def test_sparse_patients_are_acquired_as_the_studies_did():

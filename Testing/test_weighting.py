@@ -8,10 +8,12 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.training.batches import Batch, pixel_weight
 from CEKWorldLib.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from CEKWorldLib.training.consistency import Consistency
 from CEKWorldLib.training.flow_stage import FlowStage
+from CEKWorldLib.training.loop import Schedule
 from CEKWorldLib.training.precision import autocast
 from CEKWorldLib.training.stages import DecoderStage, RegressionStage
 from CEKWorldLib.training.throughput import Throughput
@@ -116,6 +118,12 @@ def test_difference_learning_on_a_share_of_steps_keeps_its_mean():
         always, half = values(1.0), values(0.5)
     assert 10 < sum(value > 0 for value in half) < 30 and all(value > 0 for value in always)
     assert sum(half) == pytest.approx(sum(always), rel=0.4)
+
+
+@pytest.mark.parametrize("wrong", [{"weighting": "learnt"}, {"precision": "half"}])
+def test_a_word_no_stage_knows_is_refused(wrong):
+    with pytest.raises(CEKWorldError, match="choose from"):
+        Schedule(1, 1, 1, **wrong)
 
 
 def test_throughput_tells_waiting_from_training():

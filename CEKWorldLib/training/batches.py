@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -61,6 +61,22 @@ class Batch:
     weight: Tensor
     labels: Tensor
 
+    def cut(self, corners: Tensor, side: int) -> Batch:
+        """The batch in a window of each slice; see ``cut``."""
+        images = {
+            name: cut(getattr(self, name), corners, side) for name in ("stack", "enhancement", "weight", "labels")
+        }
+        return replace(self, **images)
+
+
+def cut(images: Tensor, corners: Tensor, side: int) -> Tensor:
+    """A square window out of each of N images (N, ..., H, W), where it begins being (N, 2) rows and columns."""
+    windows = [
+        image[..., row : row + side, column : column + side]
+        for image, (row, column) in zip(images, corners.tolist(), strict=True)
+    ]
+    return torch.stack(windows)
+
 
 def make_batch(slabs: Iterable[Slab], size: int, rng: np.random.Generator, device: torch.device) -> Batch:
     """Moves, cuts and stacks slabs.
@@ -76,6 +92,8 @@ def make_batch(slabs: Iterable[Slab], size: int, rng: np.random.Generator, devic
             images, tissue = images.flip(-1), tissue.flip(-1)
         if rng.random() < 0.5:
             images, tissue = moved(images, tissue, rng)
+        if rng.random() < 0.3:
+            images[: len(slab.pre)] = toned(images[: len(slab.pre)], rng)
         window = _window(rng, is_lesion(tissue.numpy()), size)
         images *= rng.uniform(0.85, 1.15)  # the intensity scale of a real exam is only roughly the same
         drawn.append(slab)
@@ -110,6 +128,11 @@ def moved(images: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Ten
     images = functional.grid_sample(images[None], grid, align_corners=False)[0]
     nearest = functional.grid_sample(labels[None, None].float(), grid, mode="nearest", align_corners=False)
     return images, nearest[0, 0].to(labels.dtype)
+
+
+def toned(stack: Tensor, rng: np.random.Generator) -> Tensor:
+    """The same anatomy in other greys: no simulated protocol has quite the contrasts of a real scanner's."""
+    return stack.clamp(min=0.0) ** float(rng.uniform(0.7, 1.4))
 
 
 def pixel_weight(enhancement: Tensor, lesion: Tensor) -> Tensor:

@@ -8,16 +8,50 @@ batches do not depend on how fast the processes are, and a run that was stopped 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from threading import Lock
+from typing import get_args
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.protocol import ANATOMIES, Anatomy
+from CEKWorldLib.training.acquisition_times import Sampling
 from CEKWorldLib.training.batches import Batch, Slab, make_batch
 from CEKWorldLib.training.patients import Patients, at_some_times
 
 _QUEUE = 4  # patients waiting per process; 2.6 MB each
+
+
+@dataclass(frozen=True)
+class LivePlan:
+    """The ``[live]`` table of a training configuration, in place of a ``[bank]``.
+
+    Attributes:
+        seed: of the first patient.
+        window, reuse: see ``LiveSource``.
+        sampling: ``dense`` times, or the ``sparse`` ones of studies, which there are none of the brain of.
+        anatomies: that take turns.
+    """
+
+    seed: int = 0
+    window: int = 48
+    reuse: int = 8
+    sampling: Sampling = "dense"
+    anatomies: tuple[Anatomy, ...] = ANATOMIES
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "anatomies", tuple(self.anatomies))
+        if self.sampling not in get_args(Sampling) or not set(self.anatomies) <= set(ANATOMIES):
+            raise CEKWorldError(f"[live] knows the samplings {get_args(Sampling)} and the anatomies {ANATOMIES}.")
+        if self.sampling == "sparse" and "brain" in self.anatomies:
+            raise CEKWorldError("[live] has no sparse schedule of the brain; leave it out of the anatomies.")
+
+    def source(self, workers: int, processes: int) -> LiveSource:
+        patients = Patients(self.seed, self.anatomies, sampling=self.sampling)
+        return LiveSource(patients, workers, self.window, self.reuse, processes)
 
 
 class LiveSource:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 from accelerate import PartialState
@@ -48,6 +49,11 @@ class Schedule:
     learning_rate: float = 5e-4
     weighting: Weighting = "sum"
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for word, known in ((self.weighting, Weighting), (self.precision, Precision)):
+            if word not in get_args(known):
+                raise CEKWorldError(f"A stage knows no '{word}'; choose from {', '.join(get_args(known))}.")
 
     def rate(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1.0, 0.05 * self.steps))
