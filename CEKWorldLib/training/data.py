@@ -37,12 +37,12 @@ class DataPlan:
             raise CEKWorldError(f"exam_share = {self.exam_share} is no share of batches; give a number up to 1.")
         if self.slabs <= 0 and self.live is None and (self.exams is None or self.exam_share < 1.0):
             raise CEKWorldError(
-                "Simulated batches need a [bank] with slabs and seed, or a table [live]; add one, or train on exams alone."
+                "Simulated batches need a [bank] with slabs and seed, or a [live]; add one, or train on exams alone."
             )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DataPlan:
-        """Reads the tables ``bank``, ``live`` and ``data``; KeyError or TypeError where an entry is missing or unknown."""
+        """Reads the tables bank, live and data; KeyError or TypeError where an entry is missing or unknown."""
         bank: dict[str, Any] = {"live": LivePlan(**values["live"])} if "live" in values else {}
         if "bank" in values:
             bank |= {"slabs": int(values["bank"]["slabs"]), "bank_seed": int(values["bank"]["seed"])}
@@ -71,7 +71,7 @@ class DataPlan:
             return exams
         if self.slabs <= 0 and self.live is None:
             raise CEKWorldError(
-                "Simulated batches need a [bank] with slabs and seed, or a table [live]; add one, or train on exams alone."
+                "Simulated batches need a [bank] with slabs and seed, or a [live]; add one, or train on exams alone."
             )
         simulated = self._simulated(work, workers)
         return simulated if exams is None else MixedSource((exams, simulated), (self.exam_share, 1.0 - self.exam_share))

@@ -60,11 +60,13 @@ def phases(place: jobs.Workplace, rows: Sequence[Row], seeds: int) -> list[list[
     """The work in groups; all of a group can be done at the same time, once those before it are done."""
     every = range(seeds)
     starts = sorted({row.start for row in rows})
-    exams = [partial(jobs.make_exam, place, a, n) for a in STUDIES for n in range(place.budget.exams)]
+    data: list[Job] = [partial(jobs.make_exam, place, a, n) for a in STUDIES for n in range(place.budget.exams)]
+    data += [partial(jobs.make_patients, place, seed) for seed in every]
+    regression: list[Job] = [partial(jobs.train_regression, place, seed) for seed in every]
+    regression += [partial(jobs.score_untrained, place, name) for name in (NOTHING, ORACLE)]
     return [
-        exams + [partial(jobs.make_patients, place, seed) for seed in every],
-        [partial(jobs.train_regression, place, seed) for seed in every]
-        + [partial(jobs.score_untrained, place, name) for name in (NOTHING, ORACLE)],
+        data,
+        regression,
         [partial(jobs.train_start, place, seed, start) for seed in every for start in starts],
         [partial(jobs.train_row, place, seed, row) for seed in every for row in rows],
     ]

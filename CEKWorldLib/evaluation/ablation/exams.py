@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -139,8 +140,8 @@ class HeldOutExam:
 
     @classmethod
     def load(cls, path: Path, anatomy: Anatomy) -> HeldOutExam:
-        values = load_file(path)
-        single = {"seed": values.pop("seed").item(), "arrival_s": values.pop("arrival_s").item()}
+        values: dict[str, Any] = load_file(path)
+        single = {name: values.pop(name).item() for name in ("seed", "arrival_s")}
         return cls(anatomy=anatomy, **single, **values)
 
 

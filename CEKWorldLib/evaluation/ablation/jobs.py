@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,11 +58,14 @@ class Workplace:
     def exam_file(self, anatomy: Anatomy, number: int) -> Path:
         return self.folder / "exams" / f"{anatomy}-{number}.safetensors"
 
-    def exams(self) -> Iterator[HeldOutExam]:
-        """Every held-out exam, anatomy by anatomy."""
-        for anatomy in STUDIES:
-            for number in range(self.budget.exams):
-                yield HeldOutExam.load(self.exam_file(anatomy, number), anatomy)
+    def exams(self, anatomy: Anatomy) -> Iterator[HeldOutExam]:
+        """Every held-out exam of an anatomy."""
+        for number in range(self.budget.exams):
+            yield HeldOutExam.load(self.exam_file(anatomy, number), anatomy)
+
+    def shown_exam(self, anatomy: Anatomy) -> HeldOutExam:
+        """The exam of the pictures: the first with a lesion to draw a curve of, the very first where none has one."""
+        return next((exam for exam in self.exams(anatomy) if exam.lesions), next(self.exams(anatomy)))
 
     def seed_folder(self, seed: int) -> Path:
         return self.folder / f"seed-{seed}"
@@ -109,7 +112,7 @@ def train_regression(place: Workplace, seed: int) -> None:
         standardise_latents(model, _patients(place, seed), seed, size=budget.size)
         _train(place, seed, "regression", model, [("decoder", DecoderStage(), budget.decoder)])
         _train(place, seed, "regression", model, [("regression", RegressionStage(), budget.regression)])
-        _save(model, path)
+        _save(place, model, path)
     model = _load(place, path)
     _score(place, REGRESSION, seed, lambda exam: predict(model, exam, 0, "mean"))
 
@@ -120,7 +123,7 @@ def train_start(place: Workplace, seed: int, start: Start) -> None:
     if not path.exists():
         model = _load(place, place.seed_folder(seed) / "regression.safetensors")
         _train(place, seed, f"flow-{start}", model, [("flow", _flow(start), place.budget.shared_flow)])
-        _save(model, path)
+        _save(place, model, path)
 
 
 def train_row(place: Workplace, seed: int, row: Row) -> None:
@@ -154,7 +157,7 @@ def _train(
     seed: int,
     name: str,
     model: WorldModel,
-    stages: list[tuple[str, Stage, Schedule]],
+    stages: Sequence[tuple[str, Stage, Schedule]],
     weighting: Weighting = "sum",
 ) -> None:
     """Runs stages, or the rest of them; what they print goes to a file."""
@@ -175,19 +178,22 @@ def _said_to(path: Path) -> Iterator[None]:
 
 
 def _score(place: Workplace, name: str, seed: int | None, prediction: Predict) -> None:
-    """Writes the scores of all exams, and of each anatomy's first exam with a lesion what the pictures show."""
+    """Writes the scores of all exams, and what the pictures show of one exam of each anatomy."""
     path = place.scores_file(name, seed)
     if path.exists():
         return
     records, samples = [], {}
-    for exam in place.exams():
-        enhancement, latents = prediction(exam)
-        facts = {"row": name, "seed": seed, "anatomy": exam.anatomy, "exam": exam.seed}
-        records.append(facts | score(enhancement, exam))
-        if exam.lesions and f"{exam.anatomy}.enhancement" not in samples:
-            samples[f"{exam.anatomy}.enhancement"] = enhancement.astype(np.float16)
-            if latents is not None:
-                samples[f"{exam.anatomy}.latents"] = latents.astype(np.float16)
+    for anatomy in STUDIES:
+        shown = place.shown_exam(anatomy).seed
+        for exam in place.exams(anatomy):
+            enhancement, latents = prediction(exam)
+            records.append(
+                {"row": name, "seed": seed, "anatomy": anatomy, "exam": exam.seed} | score(enhancement, exam)
+            )
+            if exam.seed == shown:
+                samples[f"{anatomy}.enhancement"] = enhancement.astype(np.float16)
+                if latents is not None:
+                    samples[f"{anatomy}.latents"] = latents.astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.with_suffix(".safetensors")) as temporary:
         save_file(samples, temporary)
@@ -195,9 +201,11 @@ def _score(place: Workplace, name: str, seed: int | None, prediction: Predict) -
         temporary.write_text(json.dumps(records, indent=1))
 
 
-def _save(model: WorldModel, path: Path) -> None:
+def _save(place: Workplace, model: WorldModel, path: Path) -> None:
+    plain = WorldModel(place.budget.model)  # its weights lie as safetensors wants them, not channels last
+    plain.load_state_dict(model.state_dict())
     with replacing(path) as temporary:
-        save_model(model.to(memory_format=torch.contiguous_format), str(temporary))
+        save_model(plain, str(temporary))
 
 
 def _load(place: Workplace, path: Path) -> WorldModel:

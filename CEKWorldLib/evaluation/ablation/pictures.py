@@ -35,12 +35,12 @@ def write_all(place: Workplace, titles: Mapping[str, str]) -> None:
         titles: of the rows.
     """
     for anatomy in STUDIES:
-        exam = next((e for e in place.exams() if e.anatomy == anatomy and e.lesions), None)
-        if exam is None:
-            continue
+        exam = place.shown_exam(anatomy)
         shown = _samples(place, anatomy, titles)
-        write_strips(exam, {k: v["enhancement"] for k, v in shown.items()}, place.folder / f"strips-{anatomy}.png")
-        write_curves(exam, {k: v["enhancement"] for k, v in shown.items()}, place.folder / f"curves-{anatomy}.png")
+        series = {title: arrays["enhancement"] for title, arrays in shown.items()}
+        write_strips(exam, series, place.folder / f"strips-{anatomy}.png")
+        if exam.lesions:
+            write_curves(exam, series, place.folder / f"curves-{anatomy}.png")
         latents = {k: v["latents"] for k, v in shown.items() if "latents" in v}
         if latents:
             write_latents(exam, latents, place.folder / f"latents-{anatomy}.png")
@@ -50,17 +50,17 @@ def write_strips(exam: HeldOutExam, series: Samples, path: Path) -> None:
     """A row of frames for the truth and each series; half of the times were acquired by the study, half never."""
     columns = _strip_times(exam)
     rows = {"truth": exam.truth} | dict(series)
-    figure = Figure(figsize=(1.35 * (len(columns) + 1), 1.42 * len(rows) + 0.5), layout="constrained")
+    figure = Figure(figsize=(1.35 * (len(columns) + 1), 1.3 * len(rows) + 0.5), layout="constrained")
     grid = figure.subplots(len(rows), len(columns) + 1, squeeze=False)
     brightest = float(np.percentile(exam.pre + exam.truth[columns], 99.5))
     acquired = set(exam.times.at("acquired"))
+    for axes, at in zip(grid[0, 1:], columns, strict=True):
+        kind = "acquired" if at in acquired else "never acquired"
+        axes.set_title(f"+{exam.times.all[at]:.0f} s\n{kind}", fontsize=6.5)
     for line, (title, frames) in zip(grid, rows.items(), strict=True):
         line[0].text(1.0, 0.5, _wrapped(title), ha="right", va="center", fontsize=6.5, transform=line[0].transAxes)
         for axes, at in zip(line[1:], columns, strict=True):
             axes.imshow(exam.pre + frames[at].astype(np.float32), cmap="gray", vmin=0, vmax=brightest)
-            if line is grid[0]:
-                kind = "acquired" if at in acquired else "never acquired"
-                axes.set_title(f"+{exam.times.all[at]:.0f} s\n{kind}", fontsize=6.5)
     for axes in grid.flat:
         axes.set_axis_off()
     figure.suptitle(f"{exam.anatomy}, held-out simulated exam; time since arrival", fontsize=8)
@@ -89,16 +89,18 @@ def write_curves(exam: HeldOutExam, series: Samples, path: Path) -> None:
 
 
 def write_latents(exam: HeldOutExam, latents: Samples, path: Path) -> None:
-    """Each row's latents over time in the plane of their first two principal components, coloured by time."""
+    """Latents over time in the plane of the first two principal components of all rows, coloured by time.
+
+    Each row moves about its own mean; where it lies is the noise it started from.
+    """
     at = exam.times.at("curve")
     flat = {title: values[at].astype(np.float32).reshape(len(at), -1) for title, values in latents.items()}
-    every = np.concatenate(list(flat.values()))
-    centre = every.mean(0)
-    plane = np.linalg.svd(every - centre, full_matrices=False)[2][:2].T
+    flat = {title: values - values.mean(0) for title, values in flat.items()}
+    plane = np.linalg.svd(np.concatenate(list(flat.values())), full_matrices=False)[2][:2].T
     figure = Figure(figsize=(2.3 * len(flat), 2.7), layout="constrained")
     grid = figure.subplots(1, len(flat), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (title, values) in zip(grid, flat.items(), strict=True):
-        x, y = ((values - centre) @ plane).T
+        x, y = (values @ plane).T
         axes.plot(x, y, color="0.7", lw=0.7, zorder=1)
         points = axes.scatter(x, y, c=exam.times.all[at], cmap="viridis", s=10, zorder=2)
         axes.set_title(_wrapped(title), fontsize=6.5)
