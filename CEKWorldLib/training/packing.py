@@ -31,7 +31,10 @@ def write_start(work: Path, model: WorldModel, stages: Sequence[str], metadata: 
     """
     work.mkdir(parents=True, exist_ok=True)
     with replacing(work / START) as path:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, path)
+        # Copies, because diffusers' downsamplers know their convolution by two names.
+        save_file(
+            {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}, path
+        )
     description = {"model": model.configuration.as_dict(), "stages": list(stages), "metadata": metadata, "card": card}
     with replacing(work / RUN) as path:
         path.write_text(json.dumps(description, indent=1) + "\n")
