@@ -235,6 +235,25 @@ def test_a_damaged_cache_is_named(built, tmp_path):
         open_exams(tmp_path / "exams")
 
 
+def test_a_full_disk_ends_the_build_and_is_no_fault_of_the_exam(tmp_path, monkeypatch):
+    write_one_series(tmp_path / "a", "p", frames())
+
+    def full(*_):
+        raise CEKWorldError("Cannot write: No space left on device.")
+
+    monkeypatch.setattr(building, "write_exam", full)
+    with pytest.raises(CEKWorldError, match="No space left"):
+        build(tmp_path / "a", tmp_path / "out", PLAN)
+
+
+def test_a_folder_that_is_no_data_set_is_not_built_into(tmp_path):
+    write_one_series(tmp_path / "a", "p", frames())
+    (tmp_path / "out" / "exams" / "mine").mkdir(parents=True)
+    with pytest.raises(CEKWorldError, match="is no data set"):
+        build(tmp_path / "a", tmp_path / "out", PLAN)
+    assert (tmp_path / "out" / "exams" / "mine").is_dir()
+
+
 def test_an_archive_without_exams_and_a_table_without_columns_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(CEKWorldError, match="no contrast series"):

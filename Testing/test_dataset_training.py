@@ -151,7 +151,7 @@ def test_shipped_weights_are_trained_on_real_exams_and_packed(exams, tmp_path, c
     """``cekworld train`` on a data set alone, then ``cekworld models pack`` of its checkpoints."""
     compact = (configurations.SHIPPED / "compact.toml").read_text().split("[bank]")[0]
     stages = '[[stages]]\nname = "d"\nkind = "decoder"\nsteps = 2\nslices = 1\ntimes = 2\nsize = 64\n'
-    stages += '[[stages]]\nname = "r"\nkind = "refinement"\nsteps = 2\nslices = 2\ntimes = 2\nsize = 128\n'
+    stages += '[[stages]]\nname = "r"\nkind = "refinement"\nsteps = 1\nslices = 1\ntimes = 2\nsize = 128\n'
     (tmp_path / "mine.toml").write_text(compact.replace('"compact"', '"mine"') + stages)
     arguments = ["--data", str(exams), "--init", "compact", "--device", "cpu", "--output", str(tmp_path / "run")]
     assert main(["train", str(tmp_path / "mine.toml"), *arguments]) == 0
@@ -172,7 +172,7 @@ def test_shipped_weights_are_trained_on_real_exams_and_packed(exams, tmp_path, c
     for name, weight in trained.state_dict().items():
         torch.testing.assert_close(packed.state_dict()[name], weight, atol=0, rtol=0, msg=name)
     assert packed.name == "ours"
-    assert model_metadata(tmp_path / "packed")["training"]["steps_done"] == {"d": 2, "r": 2}
+    assert model_metadata(tmp_path / "packed")["training"]["steps_done"] == {"d": 2, "r": 1}
 
     (tmp_path / "run/r.safetensors").unlink()  # as if the second stage had not begun
     assert main(["models", "pack", str(tmp_path / "run"), "--output", str(tmp_path / "early")]) == 0

@@ -90,7 +90,9 @@ def _image_files(root: Path, files: list[Path]) -> Iterator[Found]:
     images = [file for file in files if format_of(file)]
     sets = phase_sets(images)
     for exam, phases in sets.items():
-        yield Found(phases[0], exam.upper(), exam, "phase files")  # MAMA-MIA changes the case of its IDs
+        yield Found(
+            phases[0], exam.upper(), str(phases[0].relative_to(root)), "phase files"
+        )  # MAMA-MIA changes the case of its IDs
     taken = {file for phases in sets.values() for file in phases}
     for file in images:
         if file not in taken and _has_phases(file):

@@ -14,6 +14,7 @@ import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.synchronize import Event
@@ -31,12 +32,14 @@ from CEKWorldLib.dataset.cache import (
     write_exam,
 )
 from CEKWorldLib.dataset.identity import Anonymizer, Fractions
-from CEKWorldLib.dataset.preparing import Settings, prepare_exam
+from CEKWorldLib.dataset.preparing import PreparedExam, Settings, prepare_exam
 from CEKWorldLib.dataset.report import Outcome, write_report
 from CEKWorldLib.dataset.timing import TableRow, TimingRules, timed
 from CEKWorldLib.errors import Cancelled, CEKWorldError
+from CEKWorldLib.exam.phase_times import PhaseTimes
 from CEKWorldLib.exam.protocol import Anatomy, Injection
 from CEKWorldLib.exam.series_reading import find_series_of, load_series
+from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.atomic import replacing
 
 UNREADABLE = "The reader refuses it; sources.csv in the private folder says why."
@@ -118,7 +121,7 @@ def build(
         archive: searched with all folders below.
         output: the cache.
         plan: how.
-        processes: exams made at a time. Each needs about six times the memory of its series.
+        processes: exams made at a time. Each needs memory for its series and three times as much on the model's grid.
         progress: told of it; what it raises ends the build, and finished exams stay.
 
     Returns:
@@ -162,6 +165,8 @@ def _describe(output: Path, plan: Plan) -> None:
         "anatomy": plan.anatomy,
         "injection": asdict(plan.injection),
     }
+    if output.exists() and not (output / DESCRIPTION).is_file() and (not output.is_dir() or any(output.iterdir())):
+        raise CEKWorldError(f"{output} is there and is no data set. Choose another --output.")
     try:
         (output / EXAMS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -197,6 +202,11 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[Result]:
     try:
         for done in as_completed([pool.submit(_make, job) for job in jobs]):
             yield done.result()
+    except BrokenProcessPool as error:
+        raise CEKWorldError(
+            "A process was ended from outside, mostly for lack of memory. Start again with fewer --processes; finished "
+            "exams are kept."
+        ) from error
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -226,22 +236,26 @@ def _make(job: _Job) -> Result:
         if exam.record.origin == job.origin:
             return Result(Outcome.of(exam), job.found.path, "")
     try:
-        words = _write(job)
+        series, times = _read(job)
+        prepared = _prepare(series, job)
     except Cancelled:
         raise
     except _Refused as error:
         return _rejected(job, str(error), str(error))
     except CEKWorldError as error:
         return _rejected(job, UNREADABLE, str(error))
-    return Result(Outcome.of(CachedExam.open(job.folder)), job.found.path, words)
+    # Outside of the attempt: a full disk is no fault of the exam, and ends the build.
+    record = _record(job, series, times, prepared)
+    write_exam(job.output / EXAMS, record, prepared.pre, prepared.enhancement)
+    return Result(Outcome.of(CachedExam.open(job.folder)), job.found.path, " ".join(series.notes))
 
 
 class _Refused(CEKWorldError):
     """A reason that names no file and no patient, so that the report may hold it."""
 
 
-def _write(job: _Job) -> str:
-    """Makes and writes an exam; gives the reader's notes."""
+def _read(job: _Job) -> tuple[TimeSeries, PhaseTimes]:
+    """Raises _Refused where the times are not known; what else it raises may quote names."""
     found, plan = job.found, job.plan
     if found.problem:
         raise _Refused(found.problem)
@@ -251,22 +265,28 @@ def _write(job: _Job) -> str:
         times = timed(series, found.path, row, plan.rules)
     except CEKWorldError as error:
         raise _Refused(str(error)) from error
-    loaded = load_series(series, times, found.path, _check_stop)
+    return load_series(series, times, found.path, _check_stop), times
+
+
+def _prepare(series: TimeSeries, job: _Job) -> PreparedExam:
     try:
-        exam = prepare_exam(loaded, plan.settings, _check_stop)
+        return prepare_exam(series, job.plan.settings, _check_stop)
     except Cancelled:
         raise
     except CEKWorldError as error:
         raise _Refused(str(error)) from error
-    record = ExamRecord(
+
+
+def _record(job: _Job, series: TimeSeries, times: PhaseTimes, exam: PreparedExam) -> ExamRecord:
+    return ExamRecord(
         name=job.name,
         patient=job.patient,
-        split=plan.fractions.split(job.patient),
-        layout=found.layout,
-        anatomy=plan.anatomy,
+        split=job.plan.fractions.split(job.patient),
+        layout=job.found.layout,
+        anatomy=job.plan.anatomy,
         view=exam.view,
         acquisition=series.acquisition,
-        injection=plan.injection,
+        injection=job.plan.injection,
         scale=exam.scale,
         times_s=tuple(exam.times_s.tolist()),
         pre_times_s=tuple(exam.pre_times_s.tolist()),
@@ -279,8 +299,6 @@ def _write(job: _Job) -> str:
         notes=exam.notes,
         origin=job.origin,
     )
-    write_exam(job.output / EXAMS, record, exam.pre, exam.enhancement)
-    return " ".join(loaded.notes)
 
 
 def _rejected(job: _Job, reason: str, words: str) -> Result:

@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,10 @@ class ExamRecord:
 
 @dataclass(frozen=True)
 class CachedExam:
-    """An exam in the cache; arrays are mapped, so that a slice costs the reading of a slice."""
+    """An exam in the cache; arrays are mapped, so that a slice costs the reading of a slice.
+
+    They are mapped anew at every access: a thousand exams held open are more files than a process may have.
+    """
 
     folder: Path
     record: ExamRecord
@@ -100,12 +102,12 @@ class CachedExam:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CEKWorldError(f"{folder / _RECORD} is missing or damaged; build the data set again.") from error
 
-    @cached_property
+    @property
     def pre(self) -> np.ndarray:
         """(slices, rows, columns) float16."""
         return self._array(_PRE)
 
-    @cached_property
+    @property
     def enhancement(self) -> np.ndarray:
         """(slices, times, rows, columns) float16."""
         return self._array(_ENHANCEMENT)
@@ -116,10 +118,11 @@ class CachedExam:
         Raises:
             CEKWorldError: arrays are missing, cut off, of other shapes than the record says, or hold no numbers.
         """
-        slices, *plane = self.pre.shape
-        if self.enhancement.shape != (slices, len(self.record.times_s), *plane):
+        pre, enhancement = self.pre, self.enhancement
+        slices, *plane = pre.shape
+        if enhancement.shape != (slices, len(self.record.times_s), *plane):
             raise CEKWorldError(f"{self.folder / _ENHANCEMENT} does not fit its record; build the data set again.")
-        for name, array in ((_PRE, self.pre), (_ENHANCEMENT, self.enhancement)):
+        for name, array in ((_PRE, pre), (_ENHANCEMENT, enhancement)):
             if not all(np.isfinite(part).all() for part in array):
                 raise CEKWorldError(f"{self.folder / name} holds values that are no numbers; build the data set again.")
 

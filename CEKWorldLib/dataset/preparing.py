@@ -9,7 +9,7 @@ import numpy as np
 
 from CEKWorldLib.dataset.registration import Alignment, register
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.checks import check_volume
+from CEKWorldLib.exam.checks import check_image
 from CEKWorldLib.exam.grid import ModelGrid
 from CEKWorldLib.exam.intensity import body_mask, intensity_scale
 from CEKWorldLib.exam.time_series import TimeSeries
@@ -132,7 +132,7 @@ def _check_series(series: TimeSeries, baseline: np.ndarray, later: np.ndarray) -
         raise CEKWorldError(f"The last phase lies {series.times_s[-1] / 60:.0f} minutes after the injection.")
     if not np.isfinite(series.frames).all():
         raise CEKWorldError("It holds NaN or infinite voxels.")
-    check_volume(series.volume(baseline[-1]), "The pre-contrast phase")
+    check_image(series.volume(baseline[-1]), "The pre-contrast phase")
 
 
 def _check_enhancement(pre: np.ndarray, enhancement: np.ndarray, body: np.ndarray) -> float:

@@ -70,9 +70,9 @@ def read_table(path: Path) -> dict[str, TableRow]:
         if path.stat().st_size > _MAX_BYTES or path.suffix.lower() in (".xlsx", ".xls"):
             raise CEKWorldError(f"{path.name} is no CSV table; save its sheet as CSV (UTF-8) and give that.")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            dialect = csv.Sniffer().sniff(file.readline(), delimiters=",;\t")
+            delimiter = max(",;\t", key=file.readline().count)
             file.seek(0)
-            rows = list(csv.DictReader(file, dialect=dialect))
+            rows = list(csv.DictReader(file, delimiter=delimiter))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CEKWorldError(f"{path.name} cannot be read as a CSV table; save it as CSV (UTF-8).") from error
     titles = set(rows[0]) if rows else set()

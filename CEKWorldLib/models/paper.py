@@ -49,7 +49,8 @@ class PaperSizes:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PaperSizes:
         """Reads what ``as_dict`` wrote; TypeError for other entries."""
-        sizes = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key != "architecture"}
+        entries = values.items()
+        sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries if k != "architecture"}
         return cls(**sizes)
 
 

@@ -120,8 +120,8 @@ class KeyFrames:
     def add_volume(self, out: Tensor, slices: list[int], t_s: float, scale: float) -> None:
         """Adds scale times the enhancement at a time to ``out`` (K, rows, columns).
 
-        A resident cache that is whole adds 32 slices at once, and PyTorch divides them among its threads: 30 ms for 256x256x128 on
-        two cores, where slice after slice took 50 to 75, most of it waiting for Python.
+        A resident cache that is whole adds 32 slices at once, and PyTorch divides them among its threads: 30 ms for
+        256x256x128 on two cores, where slice after slice took 50 to 75, most of it waiting for Python.
 
         Args:
             slices: the slices to read; the others have no enhancement yet.

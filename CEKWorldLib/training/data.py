@@ -35,10 +35,6 @@ class DataPlan:
     def __post_init__(self) -> None:
         if not 0.0 < self.exam_share <= 1.0:
             raise CEKWorldError(f"exam_share = {self.exam_share} is no share of batches; give a number up to 1.")
-        if self.slabs <= 0 and self.live is None and (self.exams is None or self.exam_share < 1.0):
-            raise CEKWorldError(
-                "Simulated batches need a [bank] with slabs and seed, or a [live]; add one, or train on exams alone."
-            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DataPlan:

@@ -63,7 +63,7 @@ def _slab(exam: CachedExam, moments: int, rng: np.random.Generator) -> Slab:
         enhancement = np.concatenate([np.zeros_like(enhancement), enhancement])
         times = np.append(np.float32(rng.uniform(0.0, min(record.injection.arrival_s, times[0]))), times)
     lowest = max(k - 1, 0)
-    neighbours = stack_neighbours(exam.pre[lowest : k + 2])[k - lowest]
+    neighbours = stack_neighbours(exam.pre[lowest : k + 2])[k - lowest]  # at the edge of the exam the slice repeats
     return Slab(
         pre=neighbours,
         enhancement=enhancement,

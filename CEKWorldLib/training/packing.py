@@ -31,7 +31,10 @@ def write_start(work: Path, model: WorldModel, stages: Sequence[str], metadata: 
     """
     work.mkdir(parents=True, exist_ok=True)
     with replacing(work / START) as path:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, path)
+        # Copies, because diffusers' downsamplers know their convolution by two names.
+        save_file(
+            {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}, path
+        )
     description = {"model": model.configuration.as_dict(), "stages": list(stages), "metadata": metadata, "card": card}
     with replacing(work / RUN) as path:
         path.write_text(json.dumps(description, indent=1) + "\n")
@@ -61,14 +64,15 @@ def pack(work: Path, folder: Path, name: str | None = None) -> str:
     reached = {stage: path for stage, path in checkpoints.items() if path.is_file()}
     if not reached:
         raise CEKWorldError(f"{work} holds no checkpoint yet; they are written every 100 steps.")
-    model, steps = WorldModel(configuration), {}
+    model, steps = WorldModel(configuration), dict[str, int]()
     try:
-        state = load_file(work / START)
-        for stage, path in reached.items():
-            averages, steps[stage] = _average(path)
-            state |= averages
+        model.load_state_dict(load_file(work / START))
+        weights = dict(model.named_parameters())
         with torch.no_grad():
-            model.load_state_dict(state)
+            for stage, path in reached.items():
+                averages, steps[stage] = _average(path)
+                for name, average in averages.items():
+                    weights[name].copy_(average)
     except (OSError, SafetensorError, RuntimeError, KeyError) as error:
         raise CEKWorldError(f"The checkpoints in {work} are damaged or of another model.") from error
     metadata["name"] = configuration.name
