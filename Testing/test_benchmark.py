@@ -172,7 +172,8 @@ def test_a_row_trained_again_from_the_same_seed_has_the_same_scores(results):
     path.unlink()
     benchmark.run("tiny", results, seeds=1, rows=["joint-learned"], workers=1, device="cpu")
     for old, new in zip(before, json.loads(path.read_text()), strict=True):
-        assert new == pytest.approx(old, rel=1e-5, nan_ok=True)
+        scores = {name: value for name, value in old.items() if isinstance(value, float)}
+        assert {name: new[name] for name in scores} == pytest.approx(scores, rel=1e-5, nan_ok=True)
 
 
 def test_results_of_another_budget_are_not_mixed_in(results):

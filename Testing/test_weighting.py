@@ -68,6 +68,13 @@ def test_a_term_the_weights_do_not_know_keeps_its_own():
     assert weights({"tissue": torch.tensor(0.7)}, 0.0).item() == pytest.approx(0.7)
 
 
+def test_every_learned_weight_has_a_gradient_even_in_a_step_without_its_term():
+    weights = TermWeights("learned")
+    weights({"velocity": torch.tensor(2.0)}, 0.0).backward()
+    assert all(parameter.grad is not None for parameter in weights.parameters())
+    assert weights.log_variances["difference"].grad == 0.0
+
+
 def test_scheduled_weights_hand_over_from_alignment_to_difference():
     weights = TermWeights("scheduled")
     factors = [[weights.factor(name, share) for name in TERMS] for share in (0.0, 0.5, 1.0)]

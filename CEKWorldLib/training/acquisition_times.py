@@ -14,7 +14,7 @@ TIMES = 16
 # breast study (Duke) 3 to 4 phases about 95 s apart, the first of them at its k-space centre, half a spacing in.
 ABDOMEN_S = (6.0, 10.0, 14.0, 18.0, 22.0, 26.0, 44.0, 50.0, 56.0, 62.0, 68.0, 74.0, 120.0, 190.0, 280.0)
 BREAST_S = (48.0, 143.0, 238.0, 333.0)
-_JITTER_S = 1.5  # bolus tracking and breath-holds: small against the gaps, so that no training time falls into them
+_JITTER_S = 1.0  # bolus tracking and breath-holds: small against the gaps, so that no training time falls into them
 
 
 def training_times(rng: np.random.Generator, arrival_s: float) -> np.ndarray:

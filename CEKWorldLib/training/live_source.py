@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Lock
 from typing import get_args
 
 import numpy as np
@@ -70,7 +69,6 @@ class LiveSource:
         self.processes = processes
         self._ahead: _Ahead | None = None
         self._run: tuple[int, int, int, int] | None = None
-        self._lock = Lock()
 
     def draw(self, slices: int, times: int, size: int, seed: int, step: int, device: torch.device) -> Batch:
         """As `SlabSource.draw`."""
@@ -78,9 +76,8 @@ class LiveSource:
         own_step, process = divmod(step, self.processes)
         first = own_step * slices // self.reuse
         chosen = first + rng.choice(self.window, slices, replace=slices > self.window)
-        with self._lock:
-            self._follow((slices, seed, process, own_step), first)
-            slabs = [self._patient(int(number) * self.processes + process) for number in chosen]
+        self._follow((slices, seed, process, own_step), first)
+        slabs = [self._patient(int(number) * self.processes + process) for number in chosen]
         count = min(times, *(len(slab.times_s) for slab in slabs))
         return make_batch((at_some_times(slab, count, rng) for slab in slabs), size, rng, device)
 

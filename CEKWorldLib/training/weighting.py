@@ -45,6 +45,8 @@ class TermWeights(nn.Module):
         if self.kind == "learned":
             logs = {name: self._log_variance(name) for name in terms if name in self.log_variances}
             parts = [torch.exp(-logs[n]) * term + logs[n] if n in logs else term for n, term in terms.items()]
+            # Processes average gradients, so every weight has one, also where a step goes without its term.
+            parts += [0.0 * log for log in self.log_variances.values()]
         else:
             parts = [self.factor(name, share) * term for name, term in terms.items()]
         return torch.stack([part.float() for part in parts]).sum()
