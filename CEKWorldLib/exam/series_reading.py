@@ -70,6 +70,7 @@ def load_series(found: FoundSeries, times: PhaseTimes, path: Path, progress: Pro
         notes=found.notes + times.notes + _checked(frames, grid, path.name),
         source=path,
         acquisition=found.acquisition,
+        made_by=found.made_by,
     )
 
 
