@@ -182,7 +182,7 @@ def test_results_of_another_budget_are_not_mixed_in(results):
 
 
 @pytest.mark.parametrize("anatomy", STUDIES)
-def test_the_oracle_beats_doing_nothing_and_the_truth_beats_the_oracle(results, anatomy):
+def test_the_oracle_beats_doing_nothing(results, anatomy):
     exam = HeldOutExam.load(next((results / "exams").glob(f"{anatomy}-*.safetensors")), anatomy)
-    nothing, oracle, truth = (score(x, exam)["rmse"] for x in (np.zeros_like(exam.truth), exam.oracle, exam.truth))
-    assert nothing > oracle > truth == 0.0
+    nothing, oracle = (score(x, exam)["rmse"] for x in (np.zeros_like(exam.truth), exam.oracle))
+    assert oracle < 0.5 * nothing
