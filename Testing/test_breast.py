@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from CEKWorldLib.simulation.breast import BACKGROUND, DENSITIES, FAMILIES, BreastSubject, draw_breast
+from CEKWorldLib.simulation.breast import DENSITIES, FAMILIES, BreastSubject, draw_breast
 from CEKWorldLib.simulation.breast_lesions import LESION_FAMILIES, draw_lesion
+from CEKWorldLib.simulation.breast_tissues import BACKGROUND
 from CEKWorldLib.simulation.canvas import Canvas
 from CEKWorldLib.simulation.labels import Label, is_lesion
 from CEKWorldLib.simulation.tissue import PARAMETERS, Tissue

@@ -8,11 +8,11 @@ import torch
 
 from CEKWorldLib.training.difference import (
     chord_deviation,
-    dense_times,
     interpolated,
     latent_difference,
     official_difference,
     physiological_bend,
+    virtual_times,
 )
 
 ARRIVAL = torch.tensor([20.0])
@@ -26,12 +26,14 @@ def seconds(*values: float) -> torch.Tensor:
     return torch.tensor([values], dtype=torch.float64)
 
 
-def test_dense_times_put_virtual_points_into_every_gap_in_order():
-    times = torch.tensor([[90.0, 10.0, 30.0], [0.0, 100.0, 400.0]])
-    every, acquired = dense_times(times, torch.Generator().manual_seed(3), points=2)
-    assert every.shape == (2, 7) and (every.diff(dim=1) >= 0).all()
-    torch.testing.assert_close(every[acquired].view(2, 3), times.sort(1).values)
-    assert ((every > 10) & (every < 30))[0].sum() == 2 and ((every > 30) & (every < 90))[0].sum() == 2
+@pytest.mark.parametrize("points", [1, 2, 4])
+def test_virtual_times_lie_in_every_gap(points):
+    times = torch.tensor([[10.0, 30.0, 90.0], [0.0, 100.0, 400.0]])
+    virtual = virtual_times(times, torch.Generator().manual_seed(3), points)
+    assert virtual.shape == (2, 2 * points)
+    for row in range(2):
+        gaps = torch.searchsorted(times[row], virtual[row])
+        assert gaps.bincount(minlength=3).tolist() == [0, points, points]
 
 
 def test_interpolation_meets_the_acquired_latents_and_is_linear_between():
@@ -84,6 +86,13 @@ def test_the_last_time_is_held_too():
     jump = flat.clone()
     jump[:, -1] = 2.0
     assert latent_difference(jump, times, ARRIVAL) > latent_difference(flat, times, ARRIVAL) + 0.02
+
+
+def test_only_the_fix_sees_a_curve_that_jumps_at_arrival():
+    times = seconds(22, 24, 26, 28)  # sooner than any tissue fills
+    falling = (3.4 - times / 100).view(1, 4, 1, 1, 1).expand(1, 4, 4, 8, 8)
+    assert latent_difference(falling, times, ARRIVAL, ends=False).item() == pytest.approx(0, abs=1e-9)
+    assert latent_difference(falling, times, ARRIVAL, ends=True) > 0.01
 
 
 def test_the_order_of_the_times_does_not_matter():

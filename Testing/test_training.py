@@ -19,7 +19,8 @@ from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.training import configuration as configurations
-from CEKWorldLib.training.bank import Bank, build, layout, training_times
+from CEKWorldLib.training.acquisition_times import training_times
+from CEKWorldLib.training.bank import Bank, build, layout
 from CEKWorldLib.training.batches import moved, pixel_weight, toned
 from CEKWorldLib.training.checkpoint import Progress
 from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration
@@ -235,7 +236,7 @@ def test_a_run_leaves_a_log_for_tables_and_tensorboard_and_a_sample_sheet(bank, 
     Loop(tiny_model(), DecoderStage(), Schedule(4, 2, 2, 64), bank, tmp_path, "d", 0).run()
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert [row["step"] for row in rows] == ["2", "4"] and rows[0]["term"] == "reconstruction"
-    assert float(rows[0]["value"]) > 0
+    assert float(rows[0]["value"]) > 0 and 0 < float(rows[0]["waiting"]) < 1
     assert list((tmp_path / "tensorboard/d").iterdir())
     sheet = plt.imread(tmp_path / "samples/d-000004.png")
     assert sheet.shape[0] > 300 and sheet[..., :3].std() > 0.1
@@ -244,7 +245,7 @@ def test_a_run_leaves_a_log_for_tables_and_tensorboard_and_a_sample_sheet(bank, 
 @pytest.mark.parametrize("mode", ["official", "latent"])
 @pytest.mark.parametrize("axis", ["channel", "region"])
 def test_alignment_and_difference_join_the_flow(bank, mode, axis):
-    stage = FlowStage(Consistency(alignment=6.0, axis=axis, difference=1.0, mode=mode))
+    stage = FlowStage(Consistency(alignment=6.0, axis=axis, difference=1.0, mode=mode, difference_share=1.0))
     model = tiny_model()
     model.unet.requires_grad_(True)
     terms = stage.losses(model, batch_of(bank), torch.Generator().manual_seed(0))

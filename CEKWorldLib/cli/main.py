@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from CEKWorldLib import __version__
 from CEKWorldLib.cli import (
     bench,
+    benchmark,
     curves,
     dataset,
     evaluate,
@@ -83,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         dataset,
         train,
         evaluate,
+        benchmark,
         bench,
         worker,
     ):

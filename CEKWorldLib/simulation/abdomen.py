@@ -52,7 +52,7 @@ class Abdomen:
         body = np.logical_and(canvas.points > low.astype(np.float32), canvas.points < high.astype(np.float32)).all(-1)
         if not body.any():
             return
-        inner = Canvas(canvas.points[body], canvas.pixel_mm)
+        inner = Canvas(canvas.points[body], canvas.pixel_mm, canvas.kinetics)
         brush = _Brush(inner, self.tissues, self.seed)
         self._paint_trunk(brush)
         self._paint_gut(brush)

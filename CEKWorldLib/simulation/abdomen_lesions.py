@@ -18,6 +18,7 @@ from CEKWorldLib.simulation.canvas import Canvas
 from CEKWorldLib.simulation.fields import gaussian_field
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.simulation.lesion import Lesion
+from CEKWorldLib.simulation.redraw import draw_kinetic
 from CEKWorldLib.simulation.tissue import Texture, Tissue
 
 _KTRANS_SPREAD, _KEP_SPREAD, _VP_SPREAD, _DENSITY_SPREAD = 0.25, 0.20, 0.25, 0.04
@@ -141,8 +142,10 @@ def draw_lesion(
     traits = LESION_FAMILIES[family]
     ratio, spread = traits.t1_ratio
     t1 = liver.t1_s * ratio * np.exp(spread * rng.standard_normal())
-    ktrans, kep, vp = np.exp(np.array([_KTRANS_SPREAD, _KEP_SPREAD, _VP_SPREAD]) * rng.standard_normal(3))
-    density, late = 1 + _DENSITY_SPREAD * rng.standard_normal(), np.exp(0.25 * rng.standard_normal())
+    spreads = np.array([_KTRANS_SPREAD, _KEP_SPREAD, _VP_SPREAD])
+    ktrans, kep, vp = np.exp(spreads * draw_kinetic(rng, lambda stream: stream.standard_normal(3)))
+    density = 1 + _DENSITY_SPREAD * rng.standard_normal()
+    late = np.exp(0.25 * draw_kinetic(rng, lambda stream: stream.standard_normal()))
 
     def own(tissue: Tissue) -> Tissue:
         return replace(

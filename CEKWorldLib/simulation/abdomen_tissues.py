@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from CEKWorldLib.simulation.redraw import draw_kinetic
 from CEKWorldLib.simulation.tissue import Texture, Tissue
 
 _PLASMA = 0.58  # 1 - haematocrit: the share of blood that carries contrast
@@ -81,7 +82,6 @@ def draw_tissues(rng: np.random.Generator, field_strength_t: float) -> dict[str,
         if median.vp == _PLASMA or median.ktrans == _PLASMA * median.kep:
             tissue = replace(tissue, vp=median.vp, ktrans=median.ktrans, kep=median.kep)
         drawn[name] = tissue
-    drawn["liver"] = replace(
-        drawn["liver"], portal=rng.uniform(0.72, 0.85), fat=rng.uniform(0.05, 0.2) if rng.random() < 0.25 else 0.02
-    )
+    portal = draw_kinetic(rng, lambda stream: stream.uniform(0.72, 0.85))
+    drawn["liver"] = replace(drawn["liver"], portal=portal, fat=rng.uniform(0.05, 0.2) if rng.random() < 0.25 else 0.02)
     return drawn

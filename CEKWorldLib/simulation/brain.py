@@ -159,7 +159,7 @@ class BrainSubject:
             margin = layout.hull - 0.9 - 0.7 * gaussian_field(points, 20.0, seed + 9)
             cut = np.maximum(np.maximum(margin, -64.0 - points[:, 2]), cranium + canvas.pixel_mm)
             outside = np.flatnonzero(cut > 0)
-            blank = Canvas(canvas.points[outside], canvas.pixel_mm)
+            blank = Canvas(canvas.points[outside], canvas.pixel_mm, canvas.kinetics)
             for name, values in canvas.maps.items():
                 values[outside] = blank.maps[name]
             canvas.labels[outside] = Label.AIR

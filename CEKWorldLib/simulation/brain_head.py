@@ -70,7 +70,7 @@ def paint_head(
 @contextmanager
 def part_of(canvas: Canvas, at: np.ndarray) -> Iterator[Canvas]:
     """Part of a canvas, given by flat indices, to paint on; it is written back at the end."""
-    part = Canvas(canvas.points.reshape(-1, 3)[at], canvas.pixel_mm)
+    part = Canvas(canvas.points.reshape(-1, 3)[at], canvas.pixel_mm, canvas.kinetics)
     part.maps = {name: values.reshape(-1)[at] for name, values in canvas.maps.items()}
     part.labels = canvas.labels.reshape(-1)[at]
     yield part

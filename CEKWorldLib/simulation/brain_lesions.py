@@ -18,6 +18,7 @@ from CEKWorldLib.simulation.canvas import Canvas
 from CEKWorldLib.simulation.fields import gaussian_field
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.simulation.lesion import Lesion
+from CEKWorldLib.simulation.redraw import draw_kinetic
 from CEKWorldLib.simulation.shapes import soft
 from CEKWorldLib.simulation.tissue import SMOOTH, Texture, Tissue
 
@@ -164,9 +165,9 @@ def draw_lesion(
 
 
 def _drawn(rng: np.random.Generator, tissue: Tissue, t1_factor: float) -> Tissue:
-    t1, density, ktrans, kep, vp = np.exp(
-        np.array([_T1_SPREAD, _DENSITY_SPREAD, _KTRANS_SPREAD, _KEP_SPREAD, _VP_SPREAD]) * rng.standard_normal(5)
-    )
+    spreads = np.array([_T1_SPREAD, _DENSITY_SPREAD, _KTRANS_SPREAD, _KEP_SPREAD, _VP_SPREAD])
+    normals = rng.standard_normal(2), draw_kinetic(rng, lambda stream: stream.standard_normal(3))
+    t1, density, ktrans, kep, vp = np.exp(spreads * np.concatenate(normals))
     return replace(
         tissue,
         t1_s=float(tissue.t1_s * t1 * t1_factor),

@@ -18,6 +18,7 @@ from scipy.special import ndtri
 from CEKWorldLib.exam.protocol import Anatomy
 from CEKWorldLib.simulation.breast_chest import Chest, blend, box_mask, paint_tubes, rounded, window
 from CEKWorldLib.simulation.breast_lesions import LESION_FAMILIES, draw_family, draw_lesion
+from CEKWorldLib.simulation.breast_tissues import draw_tissues
 from CEKWorldLib.simulation.canvas import Canvas
 from CEKWorldLib.simulation.fields import gaussian_field
 from CEKWorldLib.simulation.labels import Label
@@ -27,35 +28,11 @@ from CEKWorldLib.simulation.tissue import Texture, Tissue
 
 FAMILIES: tuple[str, ...] = tuple(LESION_FAMILIES)
 DENSITIES = {"a": 0.10, "b": 0.30, "c": 0.50, "d": 0.75}  # BI-RADS class: share of gland in the gland's envelope
-BACKGROUND = {"minimal": 0.3, "mild": 0.6, "moderate": 1.0, "marked": 1.6}  # grade: factor of the gland's Ktrans
 
 _SKIN_MM = 2.0
 _FILLET_MM = 26.0
 _GLAND_EDGE_MM = 5.0  # distance over which the gland's field changes by one standard deviation
 _LOBE_STRETCH = 3.2  # length of a lobe or strand over its width, halfway to the chest
-_PLASMA_OF_BLOOD = 0.58  # 1 - haematocrit
-
-# Tissue: T1 at 1.5 T in seconds, and the median tissue at 3 T.
-_TISSUES: dict[str, tuple[float, Tissue]] = {
-    "fat": (0.296, Tissue(0.367, 0.85, 0.030, fat=1.0)),
-    "skin": (0.745, Tissue(0.850, 0.75, 0.015, vp=0.05, ktrans=0.030, kep=0.15, delay_s=5.0)),
-    "gland": (1.266, Tissue(1.445, 0.92, 0.030, vp=0.02, ktrans=0.026, kep=0.10, delay_s=15.0)),
-    "nipple": (1.15, Tissue(1.300, 0.90, 0.025, vp=0.03, ktrans=0.060, kep=0.20, delay_s=8.0)),
-    "ligament": (1.00, Tissue(1.150, 0.70, 0.015, vp=0.01, ktrans=0.006, kep=0.08, delay_s=10.0)),
-    "duct": (1.80, Tissue(2.000, 0.95, 0.050, vp=0.01, ktrans=0.012, kep=0.08, delay_s=15.0)),
-    "node": (1.15, Tissue(1.350, 0.95, 0.025, vp=0.06, ktrans=0.160, kep=0.45, delay_s=6.0)),
-    "muscle": (1.008, Tissue(1.412, 0.85, 0.025, vp=0.03, ktrans=0.030, kep=0.25, delay_s=7.0)),
-    "myocardium": (1.030, Tissue(1.471, 0.85, 0.030, vp=0.12, ktrans=0.60, kep=2.6, delay_s=2.0)),
-    "blood": (1.441, Tissue(1.630, 0.95, 0.060, vp=_PLASMA_OF_BLOOD)),
-    "artery": (1.441, Tissue(1.630, 0.95, 0.060, vp=_PLASMA_OF_BLOOD, delay_s=1.0)),
-    "vein": (1.441, Tissue(1.630, 0.95, 0.060, vp=_PLASMA_OF_BLOOD, delay_s=8.0)),
-    "lung": (1.200, Tissue(1.300, 0.15, 0.002, vp=0.15)),
-    "fluid": (4.200, Tissue(4.200, 1.00, 0.200)),
-    "cord": (0.900, Tissue(1.050, 0.80, 0.040)),
-    "cortex": (0.900, Tissue(1.000, 0.15, 0.003)),
-    "marrow": (0.450, Tissue(0.550, 0.65, 0.012, fat=0.5, vp=0.02, ktrans=0.03, kep=0.3, delay_s=6.0)),
-    "liver": (0.602, Tissue(0.752, 0.85, 0.020, vp=0.02, ktrans=0.90, kep=3.2, portal=0.78, delay_s=5.0)),
-}
 
 
 @dataclass(frozen=True)
@@ -264,8 +241,7 @@ def draw_breast(rng: np.random.Generator, field_strength_t: float, families: Seq
     if unknown:
         raise ValueError(f"no breast lesion family {sorted(unknown)}; there are {FAMILIES}")
     density = str(rng.choice(list(DENSITIES), p=(0.12, 0.38, 0.37, 0.13)))
-    background = str(rng.choice(list(BACKGROUND), p=(0.30, 0.35, 0.23, 0.12)))
-    tissues = _draw_tissues(rng, field_strength_t, background)
+    background, tissues = draw_tissues(rng, field_strength_t)
     chest = Chest(
         centre_y=85.0,
         radii=(rng.uniform(156.0, 176.0), rng.uniform(98.0, 112.0)),
@@ -298,23 +274,6 @@ def draw_breast(rng: np.random.Generator, field_strength_t: float, families: Seq
 
 def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
-
-
-def _draw_tissues(rng: np.random.Generator, field_strength_t: float, background: str) -> dict[str, Tissue]:
-    tissues = {}
-    for name, (t1_at_1_5_t, tissue) in _TISSUES.items():
-        t1 = float(np.interp(field_strength_t, (1.5, 3.0), (t1_at_1_5_t, tissue.t1_s)))
-        blood = tissue.vp == _PLASMA_OF_BLOOD
-        tissues[name] = replace(tissue, t1_s=t1).drawn(rng, 0.05, perfusion_spread=0.05 if blood else 0.2)
-    factor = BACKGROUND[background]
-    # Gland that enhances more holds more water: a weak cue before contrast, within the spread between patients.
-    tissues["gland"] = replace(
-        tissues["gland"],
-        ktrans=tissues["gland"].ktrans * factor,
-        vp=tissues["gland"].vp * np.sqrt(factor),
-        t1_s=tissues["gland"].t1_s * factor**0.04,
-    )
-    return tissues
 
 
 def _draw_breasts(rng: np.random.Generator, chest: Chest, density: float) -> tuple[Breast, Breast]:

@@ -75,7 +75,7 @@ def paint_tubes(
 @contextmanager
 def window(canvas: Canvas, where: np.ndarray) -> Iterator[Canvas]:
     """The part of a canvas under a mask, as a canvas of its own; what is painted on it appears on the whole."""
-    part = Canvas(canvas.points[where], canvas.pixel_mm)
+    part = Canvas(canvas.points[where], canvas.pixel_mm, canvas.kinetics)
     part.maps = {name: values[where] for name, values in canvas.maps.items()}
     part.labels = canvas.labels[where]
     yield part

@@ -19,6 +19,7 @@ from CEKWorldLib.simulation.canvas import Canvas
 from CEKWorldLib.simulation.fields import gaussian_field
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.simulation.lesion import Lesion
+from CEKWorldLib.simulation.redraw import draw_kinetic
 from CEKWorldLib.simulation.shapes import ellipsoid, soft
 from CEKWorldLib.simulation.tissue import Texture, Tissue
 
@@ -199,7 +200,8 @@ def draw_lesion(
     family = LESION_FAMILIES[name]
     # One factor per lesion for rim and core alike: a lesion that washes out fast does so throughout.
     spreads = (_T1_SPREAD, _DENSITY_SPREAD, _KTRANS_SPREAD, _KEP_SPREAD, _VP_SPREAD)
-    t1, density, ktrans, kep, vp = np.exp(np.array(spreads) * rng.standard_normal(len(spreads)))
+    normals = rng.standard_normal(2), draw_kinetic(rng, lambda stream: stream.standard_normal(3))
+    t1, density, ktrans, kep, vp = np.exp(np.array(spreads) * np.concatenate(normals))
     t1 *= np.interp(field_strength_t, (1.5, 3.0), (_T1_RATIO, 1.0))
 
     def own(tissue: Tissue) -> Tissue:

@@ -27,12 +27,14 @@ class Canvas:
     Attributes:
         points: LPS positions in mm, (..., 3): x to the left, y to the back, z to the head.
         pixel_mm: edge width, about the in-plane pixel size.
+        kinetics: which draw of the textures that only kinetics have, see ``redraw``.
         maps: parameter name (of ``Tissue``) to float32 map of shape ``points.shape[:-1]``.
         labels: uint8 label of the tissue that covers most of each voxel.
     """
 
     points: np.ndarray
     pixel_mm: float
+    kinetics: int = 0
 
     def __post_init__(self) -> None:
         self.points = self.points.astype(np.float32, copy=False)
@@ -91,8 +93,8 @@ class Canvas:
             return {}
         points = self.points[where]
         structure = gaussian_field(points, texture.length_mm, seed)
-        flow = 0.5 * structure + 0.866 * gaussian_field(points, texture.length_mm, seed + 1)
-        rate = gaussian_field(points, 1.5 * texture.length_mm, seed + 2)
+        flow = 0.5 * structure + 0.866 * gaussian_field(points, texture.length_mm, self._kinetic_seed(seed + 1))
+        rate = gaussian_field(points, 1.5 * texture.length_mm, self._kinetic_seed(seed + 2))
         perfusion = np.exp(texture.perfusion * flow)
         return {
             "t1_s": np.exp(texture.t1 * structure),
@@ -101,6 +103,9 @@ class Canvas:
             "ktrans": perfusion,
             "kep": np.exp(texture.kep * rate),
         }
+
+    def _kinetic_seed(self, seed: int) -> int:
+        return seed + 15_485_863 * self.kinetics
 
 
 def _share(share: np.ndarray, above, below) -> np.ndarray:

@@ -26,6 +26,7 @@ from CEKWorldLib.simulation.canvas import Canvas
 from CEKWorldLib.simulation.enhancement import ConcentrationTable
 from CEKWorldLib.simulation.lesion import Lesion
 from CEKWorldLib.simulation.protocol import draw_protocol
+from CEKWorldLib.simulation.redraw import patient_rng
 from CEKWorldLib.simulation.spgr import spgr_signal
 from CEKWorldLib.simulation.splits import Split, global_seed, lesion_families
 from CEKWorldLib.simulation.tissue import PARAMETERS, Texture, Tissue
@@ -263,6 +264,7 @@ def simulate(
     view: View = "axial",
     slice_mm: float | None = None,
     centre_on_lesion: bool = True,
+    kinetics: int = 0,
 ) -> Case:
     """Simulates an exam; equal arguments give an equal case, and a patient is the same in every view and shape.
 
@@ -274,6 +276,7 @@ def simulate(
         view: orientation of the slices.
         slice_mm: distance between slices; drawn from 2 to 5 mm when None.
         centre_on_lesion: puts a lesion (when there is one) into the slices; else the stack lies anywhere in the body.
+        kinetics: 0 for the patient's own; n for another draw of everything that the pre-contrast image does not show.
 
     Raises:
         ValueError: unknown anatomy, split or view, or a seed outside the split's range.
@@ -281,14 +284,15 @@ def simulate(
     if anatomy not in ANATOMIES or view not in AXES:
         raise ValueError(f"no {view} {anatomy}; anatomies are {ANATOMIES}, views are {tuple(AXES)}")
     streams = np.random.SeedSequence((global_seed(split, seed), ANATOMIES.index(anatomy))).spawn(5)
-    protocol_rng, subject_rng, place_rng, scanner_rng, noise_rng = map(np.random.default_rng, streams)
+    protocol_rng, subject_rng = (patient_rng(stream, kinetics) for stream in streams[:2])
+    place_rng, scanner_rng, noise_rng = map(np.random.default_rng, streams[2:])
 
     acquisition, injection, aif, duration = draw_protocol(protocol_rng, anatomy, split)
     assert acquisition.field_strength_t is not None  # draw_protocol sets it
     draw, families = SUBJECTS[anatomy]
     subject = draw(subject_rng, acquisition.field_strength_t, lesion_families(anatomy, families, split))
     grid = _place(subject, shape, view, slice_mm, centre_on_lesion, place_rng)
-    canvas = Canvas(_points(grid), pixel_mm=grid.spacing[0])
+    canvas = Canvas(_points(grid), pixel_mm=grid.spacing[0], kinetics=kinetics)
     subject.paint(canvas)
     level = scanner_rng.uniform(200.0, 600.0)
     receiver = _receiver(subject, canvas.points, acquisition, level, scanner_rng)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from CEKWorldLib.exam.protocol import Acquisition, Anatomy, Injection
+from CEKWorldLib.simulation.redraw import draw_kinetic
 from CEKWorldLib.simulation.splits import Split, aif_names, is_held_out_protocol
 
 # r1 in plasma at 1.5 and 3 T, 1/(mM s). Agents given at 0.1 mmol/kg only; gadopiclenol (half the dose at twice the
@@ -72,8 +73,8 @@ def draw_protocol(
         relaxivity=RELAXIVITY[agent][field_strength > 2.0],
         cardiac_output=rng.uniform(0.75, 1.4),
     )
-    aif = str(rng.choice(aif_names(split)))
-    return acquisition, injection, aif, rng.uniform(5.0, 20.0)
+    aif = str(draw_kinetic(rng, lambda stream: stream.choice(aif_names(split))))
+    return acquisition, injection, aif, draw_kinetic(rng, lambda stream: stream.uniform(5.0, 20.0))
 
 
 def _draw_contrast(rng: np.random.Generator, held_out: bool) -> tuple[float, float]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from CEKWorldLib.simulation.redraw import draw_kinetic
+
 
 @dataclass(frozen=True)
 class Tissue:
@@ -50,7 +52,7 @@ class Tissue:
             perfusion_spread: log standard deviation of vp, Ktrans and kep; the delay varies by it as well.
         """
         still = np.exp(spread * rng.standard_normal(3))
-        moving = np.exp(perfusion_spread * rng.standard_normal(4))
+        moving = np.exp(perfusion_spread * draw_kinetic(rng, lambda stream: stream.standard_normal(4)))
         return replace(
             self,
             t1_s=self.t1_s * still[0],

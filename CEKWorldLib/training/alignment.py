@@ -63,13 +63,18 @@ def excess_alignment(latents: Tensor, truth: Tensor, axis: Axis = "channel", gam
 
 def covariance(latents: Tensor, axis: Axis) -> Tensor:
     """Covariance per slice and time, (N, T, d, d) float32 or wider: d = C channels, or 64 regions."""
-    wide = latents if latents.dtype == torch.float64 else latents.float()  # Cholesky knows no half precision
+    wide = latents if latents.dtype == torch.float64 else latents.float()
+    with torch.autocast(latents.device.type, enabled=False):  # Cholesky knows no half precision
+        return _covariance(wide, axis)
+
+
+def _covariance(wide: Tensor, axis: Axis) -> Tensor:
     if axis == "channel":
         features = wide.flatten(3)
     else:
         unfolded = functional.pixel_unshuffle(wide.flatten(0, 1), 2)
         pooled = functional.adaptive_avg_pool2d(unfolded, _REGIONS)
-        features = pooled.flatten(2).transpose(1, 2).unflatten(0, latents.shape[:2])
+        features = pooled.flatten(2).transpose(1, 2).unflatten(0, wide.shape[:2])
     centred = features - features.mean(-1, keepdim=True)
     return centred @ centred.transpose(-1, -2) / (features.shape[-1] - 1)
 

@@ -17,21 +17,10 @@ import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from CEKWorldLib.exam.intensity import intensity_scale
-from CEKWorldLib.exam.protocol import ANATOMIES, Anatomy
-from CEKWorldLib.models.condition import CONDITION_SIZE, Condition, condition_vector
-from CEKWorldLib.simulation.case import Case, View, simulate
+from CEKWorldLib.models.condition import CONDITION_SIZE
+from CEKWorldLib.training.acquisition_times import TIMES
 from CEKWorldLib.training.batches import Batch, Slab, make_batch
-
-SLICES = 3
-TIMES = 16
-SIZE = 256
-VIEWS: dict[Anatomy, tuple[View, ...]] = {
-    "breast": ("axial", "axial", "sagittal"),
-    "abdomen": ("axial", "axial", "axial", "coronal"),
-    "brain": ("axial", "axial", "sagittal", "coronal"),
-}
-_MIRRORED_PLANES = ("axial", "coronal")  # their columns run right to left, so a mirror image is another patient
+from CEKWorldLib.training.patients import SIZE, SLICES, Patients
 
 
 @dataclass(frozen=True)
@@ -105,42 +94,15 @@ def build(folder: Path, slabs: int, seed: int = 0, workers: int = 2) -> Bank:
         note.write_text(json.dumps(description))
     missing = np.flatnonzero(~np.array(Bank.open(folder)["done"]))
     with ProcessPoolExecutor(max_workers=workers) as pool:
-        jobs = [pool.submit(_make_slab, folder, int(index), seed + int(index)) for index in missing]
+        jobs = [pool.submit(_make_slab, folder, int(index), seed) for index in missing]
         for job in tqdm(as_completed(jobs), total=len(jobs), desc="simulating", unit="slab", disable=not jobs):
             job.result()
     return Bank.open(folder)
 
 
 def _make_slab(folder: Path, index: int, seed: int) -> None:
-    rng = np.random.default_rng([seed, 77])
-    anatomy = ANATOMIES[index % len(ANATOMIES)]
-    views = VIEWS[anatomy]
-    view = views[rng.integers(len(views))]
-    case = simulate(
-        anatomy, seed, "train", shape=(SLICES, SIZE, SIZE), view=view, centre_on_lesion=bool(rng.random() < 0.7)
-    )
+    slab = Patients(seed)[index]
     bank = Bank.open(folder, writable=True)
-    scale = intensity_scale(case.pre.voxels)
-    times = training_times(rng, case.injection.arrival_s)
-    bank["pre"][index] = case.pre.voxels / scale
-    middle = SLICES // 2
-    for position, time in enumerate(times):
-        enhancement = case.enhancement(float(time), slice(middle, middle + 1))[0]
-        bank["enhancement"][index, position] = np.clip(enhancement / scale, -4.0, 12.0)
-    bank["labels"][index] = case.labels[middle]
-    bank["times_s"][index] = times
-    bank["arrival_s"][index] = case.injection.arrival_s
-    bank["condition"][index] = _condition(case)
-    bank["mirror"][index] = anatomy != "abdomen" and view in _MIRRORED_PLANES
+    for name in ("pre", "enhancement", "labels", "times_s", "arrival_s", "condition", "mirror"):
+        bank[name][index] = getattr(slab, name)
     bank["done"][index] = True
-
-
-def _condition(case: Case) -> np.ndarray:
-    return condition_vector(Condition(case.acquisition, case.injection, case.anatomy)).numpy()
-
-
-def training_times(rng: np.random.Generator, arrival_s: float) -> np.ndarray:
-    """Sixteen times, stratified: half in the first minute after arrival, where curves bend most, half up to 600 s."""
-    share = (np.arange(TIMES) + rng.uniform(size=TIMES)) / TIMES
-    since = np.where(share < 0.5, 60.0 * (share / 0.5) ** 1.3, 60.0 * 10.0 ** ((share - 0.5) / 0.5))
-    return np.minimum(arrival_s + since - 1.0, 600.0).astype(np.float32)

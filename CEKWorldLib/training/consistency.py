@@ -25,7 +25,10 @@ class Consistency:
         difference: weight of Latent Difference Learning; 0 leaves it out.
         mode: on the network's output in seconds (the authors' code), or on clean latents without a unit.
         points: virtual times between two acquired ones.
-        dense_slices: slices of a batch whose dense sequence is computed; one of four costs a third of a step.
+        ends: whether LDL in latents holds both end points; see ``latent_difference``.
+        dense_slices: slices of a batch whose dense sequence is computed; one of four costs two fifths of a step.
+        difference_share: share of steps that compute LDL, at a weight that keeps its mean; as regularisers that
+            cost much are applied since StyleGAN2 (Karras et al., CVPR 2020).
     """
 
     alignment: float = 0.0
@@ -34,7 +37,9 @@ class Consistency:
     difference: float = 0.0
     mode: Mode = "latent"
     points: int = VIRTUAL_POINTS
+    ends: bool = True
     dense_slices: int = 1
+    difference_share: float = 0.5
 
     def align(self, clean: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """LAL of predicted clean latents (N, T, 4, h, w) against the batch's truth; nothing at weight 0."""
@@ -50,6 +55,7 @@ class Consistency:
             output: what the network put out.
             clean: the clean latents that follow from it.
         """
+        weight = self.difference / self.difference_share
         if self.mode == "official":
-            return {"difference": self.difference * official_difference(output, times_s)}
-        return {"difference": self.difference * latent_difference(clean, times_s, arrival_s)}
+            return {"difference": weight * official_difference(output, times_s)}
+        return {"difference": weight * latent_difference(clean, times_s, arrival_s, self.ends)}

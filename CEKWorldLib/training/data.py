@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.training.bank import build
 from CEKWorldLib.training.exam_source import ExamSource
+from CEKWorldLib.training.live_source import LivePlan
 from CEKWorldLib.training.source import MixedSource, SlabSource
 
 
@@ -18,12 +21,14 @@ class DataPlan:
 
     Attributes:
         slabs, bank_seed: size and first seed of the bank of simulated slabs.
+        live: patients simulated while training, instead of a bank.
         exams: cache of real exams; None trains on the bank alone.
         exam_share: share of batches from real exams; with 1 no bank is made.
     """
 
     slabs: int = 0
     bank_seed: int = 0
+    live: LivePlan | None = None
     exams: Path | None = None
     exam_share: float = 1.0
 
@@ -33,10 +38,10 @@ class DataPlan:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DataPlan:
-        """Reads the tables ``bank`` and ``data``; KeyError or TypeError where an entry is missing or unknown."""
-        bank: dict[str, Any] = {}
+        """Reads the tables bank, live and data; KeyError or TypeError where an entry is missing or unknown."""
+        bank: dict[str, Any] = {"live": LivePlan(**values["live"])} if "live" in values else {}
         if "bank" in values:
-            bank = {"slabs": int(values["bank"]["slabs"]), "bank_seed": int(values["bank"]["seed"])}
+            bank |= {"slabs": int(values["bank"]["slabs"]), "bank_seed": int(values["bank"]["seed"])}
         data = dict(values.get("data", {}))
         if "exams" in data:
             data["exams"] = Path(data["exams"])
@@ -45,7 +50,7 @@ class DataPlan:
     @property
     def description(self) -> str:
         """For the model card; names no folder."""
-        simulated = f"{self.slabs} simulated patients"
+        simulated = "patients simulated while training" if self.live else f"{self.slabs} simulated patients"
         if self.exams is None:
             return simulated
         real = "real exams from a local archive"
@@ -60,9 +65,14 @@ class DataPlan:
         exams = ExamSource.open(self.exams) if self.exams is not None else None
         if exams is not None and self.exam_share == 1.0:
             return exams
-        if self.slabs <= 0:
+        if self.slabs <= 0 and self.live is None:
             raise CEKWorldError(
-                "Simulated batches need a [bank] with slabs and seed; add one, or train on exams alone."
+                "Simulated batches need a [bank] with slabs and seed, or a [live]; add one, or train on exams alone."
             )
-        bank = build(work / "bank", self.slabs, self.bank_seed, workers)
-        return bank if exams is None else MixedSource((exams, bank), (self.exam_share, 1.0 - self.exam_share))
+        simulated = self._simulated(work, workers)
+        return simulated if exams is None else MixedSource((exams, simulated), (self.exam_share, 1.0 - self.exam_share))
+
+    def _simulated(self, work: Path, workers: int) -> SlabSource:
+        if self.live is not None:
+            return self.live.source(workers, PartialState().num_processes)
+        return build(work / "bank", self.slabs, self.bank_seed, workers)

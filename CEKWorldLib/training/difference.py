@@ -25,20 +25,10 @@ _WEIGHT_S = 30.0
 _PHYSIOLOGY_S = 600
 
 
-def dense_times(times_s: Tensor, generator: torch.Generator, points: int = VIRTUAL_POINTS) -> tuple[Tensor, Tensor]:
-    """Sorted times with ``points`` virtual ones drawn uniformly inside every gap.
-
-    Args:
-        times_s: (N, T), any order.
-
-    Returns:
-        (N, D) ascending times, D = T + points * (T - 1), and (N, D) bool, True at acquired times.
-    """
-    acquired = times_s.sort(1).values
-    share = torch.rand(*acquired[:, 1:].shape, points, generator=generator).to(acquired)
-    virtual = (acquired[:, :-1, None] + share * acquired.diff(dim=1)[..., None]).flatten(1)
-    every, order = torch.cat([acquired, virtual], 1).sort(1)
-    return every, order < acquired.shape[1]
+def virtual_times(times_s: Tensor, generator: torch.Generator, points: int = VIRTUAL_POINTS) -> Tensor:
+    """Times (N, points * (T - 1)) drawn uniformly, ``points`` inside every gap of ascending times (N, T)."""
+    share = torch.rand(*times_s[:, 1:].shape, points, generator=generator).to(times_s)
+    return (times_s[:, :-1, None] + share * times_s.diff(dim=1)[..., None]).flatten(1)
 
 
 def interpolated(latents: Tensor, times_s: Tensor, dense_s: Tensor) -> Tensor:
@@ -71,27 +61,33 @@ def official_difference(output: Tensor, times_s: Tensor) -> Tensor:
     return (second / (1 + before + after)).abs().mean()
 
 
-def latent_difference(latents: Tensor, times_s: Tensor, arrival_s: Tensor) -> Tensor:
+def latent_difference(latents: Tensor, times_s: Tensor, arrival_s: Tensor, ends: bool = True) -> Tensor:
     """Mean deviation of clean latents from the chord of their neighbours, beyond what physiology bends.
 
     Args:
         latents: clean latents of the dense sequence (N, D, C, h, w), in any order of time.
         times_s: (N, D) seconds after injection.
         arrival_s: (N,) bolus arrival, where the latent is zero.
+        ends: whether both ends are held: the left by the exact pre-contrast latent, the right by a one-sided
+            difference. Without, only inner times are, as in the paper.
 
     Returns:
         Scalar without a unit.
     """
     times_s, order = times_s.sort(1)
     latents = latents.gather(1, order.view(*order.shape, *[1] * (latents.dim() - 2)).expand_as(latents))
-    since = torch.cat([torch.zeros_like(times_s[:, :1]), (times_s - arrival_s[:, None]).clamp(min=0)], 1)
-    latents = torch.cat([torch.zeros_like(latents[:, :1]), latents], 1)
+    since = (times_s - arrival_s[:, None]).clamp(min=0)
+    if ends:
+        since = torch.cat([torch.zeros_like(since[:, :1]), since], 1)
+        latents = torch.cat([torch.zeros_like(latents[:, :1]), latents], 1)
     before, after = _steps(since, latents)
     amplitude = latents.detach().abs().amax(1, keepdim=True)
     bend = physiological_bend(since).to(latents).view_as(before)
     excess = (chord_deviation(latents, since).abs() - bend * amplitude).clamp(min=0)
     weight = 1 / (1 + (before + after) / _WEIGHT_S)
     inside = (excess * weight).flatten(2).mean(2).sum(1)
+    if not ends:
+        return (inside / before.shape[1]).mean()
     # At the right end nothing comes after: the last chord, prolonged, at half the weight.
     last = (_prolonged(latents, since).abs() - bend[:, -1] * amplitude[:, 0]).clamp(min=0)
     end = 0.5 * (last * weight[:, -1]).flatten(1).mean(1)

@@ -12,7 +12,7 @@ from CEKWorldLib.models.sampler import Start, start_point
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.training.batches import Batch
 from CEKWorldLib.training.consistency import Consistency
-from CEKWorldLib.training.difference import dense_times, interpolated
+from CEKWorldLib.training.difference import interpolated, virtual_times
 from CEKWorldLib.training.stages import Losses, encode_truth
 
 Window = tuple[slice, slice]
@@ -81,28 +81,43 @@ class FlowStage:
         velocity, clean, truth = _flow(model, exams, target, batch.times_s, tau, start)
         error = ((velocity - truth).square() * weight).sum() / (weight.sum() * velocity.shape[2])
         terms = {"velocity": error} | self.consistency.align(clean, target)
-        if self.consistency.difference:
-            terms |= self._difference(model, exams, target, batch.times_s, start, generator)
+        if self.consistency.difference and torch.rand((), generator=generator) < self.consistency.difference_share:
+            terms |= self._difference(model, exams, target, batch.times_s, tau, start, (velocity, clean), generator)
         return terms
 
     def _difference(
-        self, model: WorldModel, exams: Exams, target: Tensor, times_s: Tensor, start: Start, generator: torch.Generator
+        self,
+        model: WorldModel,
+        exams: Exams,
+        target: Tensor,
+        times_s: Tensor,
+        tau: Tensor,
+        start: Start,
+        acquired: tuple[Tensor, Tensor],
+        generator: torch.Generator,
     ) -> Losses:
-        """LDL over the dense sequence of the first slices: one noise field and one diffusion time for all of it.
+        """LDL over the dense sequence of the first slices; of its times only the virtual ones are computed.
 
-        In the authors' reading virtual frames are noise at diffusion times of their own.
+        The acquired ones are those of the batch, as in the authors' code. Ours keeps their noise and diffusion time for
+        the virtual ones; the authors' virtual frames are noise at diffusion times of their own.
+
+        Args:
+            acquired: velocity and clean latents of the batch at ``times_s``, both (N, T, 4, h, w).
         """
         count = min(self.consistency.dense_slices, len(target))
-        exams, target, times_s = exams.first(count), target[:count], times_s[:count]
-        dense, acquired = dense_times(times_s, generator, self.consistency.points)
-        latents = interpolated(target, times_s, dense)
-        tau = _draw_tau(count, generator).to(target).expand(dense.shape)
+        exams, target, times_s, tau = exams.first(count), target[:count], times_s[:count], tau[:count]
+        virtual_s = virtual_times(times_s, generator, self.consistency.points)
+        tau = tau[:, :1].expand(virtual_s.shape)
         if self.consistency.mode == "official":
-            virtual = torch.randn(latents.shape, generator=generator).to(latents)
-            latents = torch.where(acquired[..., None, None, None], latents, virtual)
-            tau = torch.where(acquired, tau, torch.rand(tau.shape, generator=generator).to(tau))
-        velocity, clean, _ = _flow(model, exams, latents, dense, tau, start)
-        return self.consistency.smooth(velocity, clean, dense, exams.arrival_s)
+            latents = torch.randn(*virtual_s.shape, *target.shape[2:], generator=generator).to(target)
+            tau = torch.rand(virtual_s.shape, generator=generator).to(tau)
+        else:
+            latents = interpolated(target, times_s, virtual_s)
+        virtual = _flow(model, exams, latents, virtual_s, tau, start)[:2]
+        dense_s, order = torch.cat([times_s, virtual_s], 1).sort(1)
+        rows = torch.arange(count, device=order.device)[:, None]
+        velocity, clean = (torch.cat([a[:count], v], 1)[rows, order] for a, v in zip(acquired, virtual, strict=True))
+        return self.consistency.smooth(velocity, clean, dense_s, exams.arrival_s)
 
     def _window(self, latents: Tensor, levels: int, generator: torch.Generator) -> Window:
         step = 2 ** (levels - 1)  # the coarsest level is cut at whole pixels

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-_COLUMNS = ("stage", "step", "term", "value", "learning_rate", "seconds")
+from CEKWorldLib.training.throughput import Throughput
+
+_COLUMNS = ("stage", "step", "term", "value", "learning_rate", "seconds", "waiting")
 
 
 class TrainingLog:
@@ -22,18 +24,20 @@ class TrainingLog:
         self.path, self.stage = folder / "log.csv", stage
         self.board = SummaryWriter(str(folder / "tensorboard" / stage))
 
-    def write(self, step: int, terms: dict[str, float], learning_rate: float, seconds: float) -> None:
-        """Args: step just done, value of each loss term, its learning rate, seconds since this process began."""
+    def write(self, step: int, terms: dict[str, float], learning_rate: float, throughput: Throughput) -> None:
+        """Args: step just done, value of each loss term, its learning rate, time since this process began."""
+        seconds, waiting = f"{throughput.seconds:.1f}", f"{throughput.waiting_share:.3f}"
         fresh = not self.path.exists()
         with self.path.open("a", newline="") as file:
             writer = csv.writer(file)
             if fresh:
                 writer.writerow(_COLUMNS)
             for term, value in terms.items():
-                writer.writerow([self.stage, step, term, f"{value:.6g}", f"{learning_rate:.3g}", f"{seconds:.1f}"])
+                writer.writerow([self.stage, step, term, f"{value:.6g}", f"{learning_rate:.3g}", seconds, waiting])
         for term, value in terms.items():
             self.board.add_scalar(term, value, step)
         self.board.add_scalar("learning rate", learning_rate, step)
+        self.board.add_scalar("waiting for data", throughput.waiting_share, step)
 
     def close(self) -> None:
         self.board.close()

@@ -7,9 +7,9 @@ average their gradients, so a run's result depends on how many there are but on 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 from accelerate import PartialState
@@ -21,9 +21,12 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from CEKWorldLib.training.log import TrainingLog
+from CEKWorldLib.training.precision import Precision, autocast
 from CEKWorldLib.training.sample_sheet import write_sample_sheet
 from CEKWorldLib.training.source import SlabSource
 from CEKWorldLib.training.stages import Stage
+from CEKWorldLib.training.throughput import Throughput
+from CEKWorldLib.training.weighting import TermWeights, Weighting
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Schedule:
         slices, times: batch of N slices at T times each, in every process.
         size: image side in pixels; below 256 a window is cut out of each slice.
         learning_rate: peak; it rises over the first 5 % and falls to zero along a cosine.
+        weighting: how the stage's terms add up.
+        precision: of the losses' computation.
     """
 
     steps: int
@@ -42,6 +47,13 @@ class Schedule:
     times: int
     size: int = 256
     learning_rate: float = 5e-4
+    weighting: Weighting = "sum"
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        for word, known in ((self.weighting, Weighting), (self.precision, Precision)):
+            if word not in get_args(known):
+                raise CEKWorldError(f"A stage knows no '{word}'; choose from {', '.join(get_args(known))}.")
 
     def rate(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1.0, 0.05 * self.steps))
@@ -60,7 +72,7 @@ class Loop:
 
     checkpoint_every = 100
     log_every = 20
-    sheet_every = 500
+    sheet_every: int | None = 500
     rollbacks_allowed = 3
     ema_decay = 0.99
     gradient_norm = 1.0
@@ -83,10 +95,13 @@ class Loop:
         for module in stage.trained(model):
             module.requires_grad_(True)
         self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.term_weights = TermWeights(schedule.weighting).to(self.device)
+        self.weights |= {f"term_weights.{n}": p for n, p in self.term_weights.named_parameters()}
         self.average = {n: p.detach().clone() for n, p in self.weights.items()}
         self.optimiser = torch.optim.AdamW(self.weights.values(), lr=schedule.learning_rate, weight_decay=1e-3)
         self.processes = PartialState()
         self.progress = Progress()
+        self.throughput = Throughput()
 
     @property
     def checkpoint(self) -> Path:
@@ -104,7 +119,6 @@ class Loop:
         self.model.train()
         leads = self.processes.is_main_process
         log = TrainingLog(self.folder, self.name) if leads else None
-        began = time.monotonic()
         with tqdm(total=self.schedule.steps, desc=self.name, unit="step", disable=not leads) as bar:
             while self.progress.step < self.schedule.steps:
                 bar.update(self.progress.step - bar.n)
@@ -112,10 +126,11 @@ class Loop:
                 if terms is None:
                     self._roll_back()
                 elif log:
-                    self._record(terms, log, bar, time.monotonic() - began)
+                    self._record(terms, log, bar)
             bar.update(self.progress.step - bar.n)
         if log:
             log.close()
+            bar.write(self.throughput.sentence(self.name, self.device, self.processes.num_processes))
         self.processes.wait_for_everyone()
         self._take_average()
         self.model.eval()
@@ -125,13 +140,15 @@ class Loop:
         schedule, step = self.schedule, self.progress.step
         draw = step * self.processes.num_processes + self.processes.process_index
         seed = self.seed + 7919 * self.progress.rollbacks
-        batch = self.source.draw(schedule.slices, schedule.times, schedule.size, seed, draw, self.device)
+        with self.throughput.waiting():
+            batch = self.source.draw(schedule.slices, schedule.times, schedule.size, seed, draw, self.device)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         self.optimiser.zero_grad(set_to_none=True)
-        terms = self.stage.losses(self.model, batch, generator)
-        torch.stack(list(terms.values())).sum().backward()
+        with autocast(schedule.precision, self.device):
+            terms = self.stage.losses(self.model, batch, generator)
+        self.term_weights(terms, step / schedule.steps).backward()
         self._average_gradients()
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self.gradient_norm)
         if not torch.isfinite(norm):
@@ -142,7 +159,9 @@ class Loop:
         with torch.no_grad():
             for name, weight in self.weights.items():
                 self.average[name].lerp_(weight, 1.0 - decay)
-        return {name: term.item() for name, term in terms.items()}
+        values = {name: term.item() for name, term in terms.items()}
+        self.throughput.add(schedule.slices)
+        return values
 
     def _average_gradients(self) -> None:
         if self.processes.num_processes == 1:
@@ -152,14 +171,14 @@ class Loop:
         for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def _record(self, terms: dict[str, float], log: TrainingLog, bar: tqdm, seconds: float) -> None:
+    def _record(self, terms: dict[str, float], log: TrainingLog, bar: tqdm) -> None:
         step, last = self.progress.step, self.progress.step == self.schedule.steps
         if step % self.log_every == 0:
             bar.set_postfix({k: f"{v:.4f}" for k, v in terms.items()})
-            log.write(step, terms, self.schedule.rate(step - 1), seconds)
+            log.write(step, terms, self.schedule.rate(step - 1), self.throughput)
         if step % self.checkpoint_every == 0 or last:
             save_checkpoint(self.checkpoint, self.weights, self.average, self.optimiser, self.progress)
-        if step % self.sheet_every == 0 or last:
+        if self.sheet_every and (step % self.sheet_every == 0 or last):
             sheet = self.folder / "samples" / f"{self.name}-{step:06d}.png"
             write_sample_sheet(self.model, self.source, sheet, f"{self.name}, step {step}")
 

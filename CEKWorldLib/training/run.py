@@ -62,12 +62,12 @@ def train(
 
 
 @torch.no_grad()
-def standardise_latents(model: WorldModel, source: SlabSource, seed: int, batches: int = 24) -> None:
+def standardise_latents(model: WorldModel, source: SlabSource, seed: int, batches: int = 24, size: int = 256) -> None:
     """Sets the autoencoder's latent scale so that training latents have unit standard deviation per channel."""
     device = next(model.parameters()).device
     squares = []
     for step in range(batches):
-        batch = source.draw(4, 4, 256, seed + 1, step, device)
+        batch = source.draw(4, 4, size, seed + 1, step, device)
         latents = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None])
         squares.append(latents.square().mean((0, 2, 3)).cpu().numpy())
     rms = np.sqrt(np.mean(squares, axis=0))

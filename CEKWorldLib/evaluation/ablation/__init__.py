@@ -1,0 +1,1 @@
+"""The ablation: what each part of the method is worth, trained and measured from one command."""

@@ -1,0 +1,74 @@
+"""How much an ablation trains and measures: image size, patients, steps, network."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.configuration import Configuration
+from CEKWorldLib.training.loop import Schedule
+
+SHIPPED = Path(__file__).parent / "budgets"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One budget file.
+
+    Attributes:
+        size: image side in pixels.
+        patients: training patients of each anatomy.
+        exams: held-out exams of each anatomy.
+        redraws: draws of kinetics that the oracle averages.
+        sampler_steps: Euler steps of the flow when it is measured.
+        model: the network.
+        decoder, regression: stages that all rows of a seed start from.
+        shared_flow: flow training that all rows of a seed with the same start begin with.
+        half: one half of a row's own flow training.
+    """
+
+    size: int
+    patients: int
+    exams: int
+    redraws: int
+    sampler_steps: int
+    model: Configuration
+    decoder: Schedule
+    regression: Schedule
+    shared_flow: Schedule
+    half: Schedule
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON, equal for equal budgets."""
+        return asdict(self)
+
+
+def read_budget(name_or_file: str | Path) -> Budget:
+    """Reads a shipped budget by name or a TOML file.
+
+    Raises:
+        CEKWorldError: the file is missing or has an entry that means nothing, naming both.
+    """
+    path = SHIPPED / f"{name_or_file}.toml"
+    path = path if path.is_file() else Path(name_or_file)
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
+        raise CEKWorldError(f"Cannot read the budget {path}: {error}. Shipped ones: {known}.") from error
+    try:
+        flow, shared, size = values.pop("flow"), values.pop("shared"), values["size"]
+        shared_steps, half_steps = flow.pop("shared_steps"), flow.pop("half_steps")
+        return Budget(
+            model=Configuration.from_dict(values.pop("model")),
+            decoder=Schedule(size=size, **shared["decoder"]),
+            regression=Schedule(size=size, **shared["regression"]),
+            shared_flow=Schedule(steps=shared_steps, size=size, **flow),
+            half=Schedule(steps=half_steps, size=size, **flow),
+            **values,
+        )
+    except (KeyError, TypeError) as error:
+        raise CEKWorldError(f"{path} lacks or misspells an entry: {error}.") from error

@@ -1,0 +1,137 @@
+"""Patients simulated while training: batches are functions of the step, however fast the processes are."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.condition import CONDITION_SIZE
+from CEKWorldLib.training.acquisition_times import sparse_times
+from CEKWorldLib.training.batches import Batch, Slab
+from CEKWorldLib.training.collection import Collection
+from CEKWorldLib.training.data import DataPlan
+from CEKWorldLib.training.live_source import LiveSource
+from CEKWorldLib.training.patients import Patients
+
+CPU = torch.device("cpu")
+
+
+class Slow:
+    """Patients whose pixels are their number, some of them made slowly."""
+
+    def __getitem__(self, number: int) -> Slab:
+        time.sleep(0.02 if number % 3 == 0 else 0.0)
+        times = 15 if number % 2 else 4
+        return Slab(
+            pre=np.full((3, 32, 32), number, np.float16),
+            enhancement=np.ones((times, 32, 32), np.float16),
+            labels=np.zeros((32, 32), np.uint8),
+            times_s=np.arange(times, dtype=np.float32) * 30,
+            arrival_s=20.0,
+            condition=np.zeros(CONDITION_SIZE, np.float32),
+            mirror=False,
+        )
+
+
+def draw(source: LiveSource | Collection, step: int, seed: int = 0) -> Batch:
+    return source.draw(slices=3, times=4, size=32, seed=seed, step=step, device=CPU)
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("stack", "enhancement", "times_s"))
+
+
+@pytest.fixture
+def source():
+    live = LiveSource(Slow(), workers=2, window=6, reuse=3)
+    yield live
+    live.close()
+
+
+def test_batches_from_processes_are_those_of_single_draws(source):
+    ahead = [draw(source, step) for step in range(8)]
+    for step in (6, 2, 7):
+        assert same(ahead[step], draw(LiveSource(Slow(), workers=1, window=6, reuse=3), step))
+
+
+def test_a_run_resumed_in_the_middle_goes_on_with_the_same_batches(source):
+    whole = [draw(source, step) for step in range(8)]
+    resumed = LiveSource(Slow(), workers=1, window=6, reuse=3)
+    assert all(same(whole[step], draw(resumed, step)) for step in (5, 6, 7))
+    resumed.close()
+
+
+def test_a_look_aside_changes_nothing(source):
+    whole = [draw(source, step) for step in range(6)]
+    other = LiveSource(Slow(), workers=1, window=6, reuse=3)
+    for step in range(6):
+        assert same(whole[step], draw(other, step))
+        draw(other, 0, seed=2026)
+    other.close()
+
+
+def test_patients_move_on_and_none_is_kept_for_ever(source):
+    first, last = draw(source, 0), [draw(source, step) for step in range(1, 40)][-1]
+    assert first.stack.max() < 1.2 * 6 and last.stack.max() > 0.85 * 36
+    assert len(source._ahead._slabs) <= 6
+
+
+def test_several_training_processes_simulate_different_patients():
+    class Listening(Slow):
+        def __init__(self) -> None:
+            self.asked: list[int] = []
+
+        def __getitem__(self, number: int) -> Slab:
+            self.asked.append(number)
+            return super().__getitem__(number)
+
+    for process in range(2):
+        patients = Listening()
+        draw(LiveSource(patients, 1, window=6, reuse=3, processes=2), 4 + process)
+        assert len(patients.asked) == 3 and all(number % 2 == process for number in patients.asked)
+
+
+def test_closing_ends_the_processes():
+    live = LiveSource(Slow(), workers=2, window=4, reuse=2)
+    draw(live, 0), draw(live, 1)
+    assert len(multiprocessing.active_children()) >= 2
+    live.close()
+    for _ in range(100):
+        if not multiprocessing.active_children():
+            break
+        time.sleep(0.05)
+    assert not multiprocessing.active_children()
+
+
+def test_a_batch_of_mixed_studies_has_as_many_times_as_the_poorest(tmp_path):
+    collection = Collection([Slow()[n] for n in range(4)])
+    assert draw(collection, 0).times_s.shape == (3, 4)
+    assert collection.draw(2, 9, 32, 0, 1, CPU).times_s.shape[1] in (4, 9)
+    collection.save(tmp_path / "slabs.safetensors")
+    assert same(draw(collection, 5), draw(Collection.load(tmp_path / "slabs.safetensors"), 5))
+
+
+def test_a_configuration_asks_for_live_patients_by_a_table():
+    plan = DataPlan.from_dict({"live": {"window": 6, "sampling": "sparse", "anatomies": ["breast"]}})
+    assert isinstance(plan.source(Path("nowhere"), workers=1), LiveSource)
+    assert plan.description == "patients simulated while training"
+    for wrong in ({"sampling": "sparse"}, {"sampling": "often"}, {"anatomies": ["knee"]}):
+        with pytest.raises(CEKWorldError, match=r"\[live\]"):
+            DataPlan.from_dict({"live": wrong})
+
+
+def test_sparse_patients_are_acquired_as_the_studies_did():
+    rng = np.random.default_rng(0)
+    assert len(sparse_times(rng, "abdomen", 20.0)) == 15
+    counts = {len(sparse_times(rng, "breast", 20.0)) for _ in range(20)}
+    assert counts == {3, 4}
+    slab = Patients(5, ("breast",), size=32, sampling="sparse", axial_only=True)[0]
+    assert slab.pre.shape == (3, 32, 32) and len(slab.enhancement) == len(slab.times_s) in counts
+    with pytest.raises(ValueError, match="brain"):
+        sparse_times(rng, "brain", 20.0)
