@@ -18,6 +18,7 @@ from CEKWorldLib.cli import (
     phases,
     report,
     send,
+    serve_worker,
     simulate,
     synthesize,
     train,
@@ -83,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         evaluate,
         bench,
         worker,
+        serve_worker,
     ):
         module.add_parser(commands)
     return parser

@@ -12,7 +12,7 @@ import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Anatomy, Injection
-from CEKWorldLib.worker.interface import Frame, Status, SynthesisClient, Transport, Voxels, WorkerError
+from CEKWorldLib.worker.interface import CONNECTION_LOST, Frame, Status, SynthesisClient, Transport, Voxels, WorkerError
 from CEKWorldLib.worker.jobs import CurveJob, FrameJob, Holdings, Job, PrepareJob, SynthesizeJob
 from CEKWorldLib.worker.lanes import Lane
 from CEKWorldLib.worker.messages import (
@@ -323,6 +323,6 @@ def _error(failed: Failed) -> WorkerError:
 
 
 def _how(code: int | None) -> str:
-    if code is None:
+    if code is None or code == CONNECTION_LOST:
         return "connection lost"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -100,6 +100,9 @@ class Service:
         except Exception as error:
             return failed(request.id, error, self._device)
 
+    def close(self) -> None:
+        """Has nobody to take leave of: what the sessions hold ends with the process."""
+
     @property
     def _device(self) -> str:
         if self._latest is not None:
