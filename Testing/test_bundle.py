@@ -10,7 +10,8 @@ import torch
 from tiny_model import tiny_model
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.models.bundle import list_models, load_model, save_model, verify
+from CEKWorldLib.models.bundle import load_model, save_model
+from CEKWorldLib.models.folders import list_models, verify
 from CEKWorldLib.models.condition import Condition
 
 
