@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from closed_form_model import phantom
 from tiny_model import tiny_model
 from worker_host import Department
-from worker_viewer import INJECTION, PATIENCE_S, TIMES, Viewer
+from worker_viewer import INJECTION, PATIENCE_S, TIMES, Viewer, at_host
 
 from CEKWorldLib.exam.reading import read_exam
 from CEKWorldLib.models.bundle import load_model, save_model
@@ -23,7 +23,6 @@ from CEKWorldLib.synthesis.session import Session
 from CEKWorldLib.worker.asyncio_transport import COMMAND
 from CEKWorldLib.worker.interface import Voxels, WorkerError
 from CEKWorldLib.worker.messages import Geometry, Open, encode
-from CEKWorldLib.worker.remote import command
 from CEKWorldLib.worker.shared_folder import SharedFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,7 +163,7 @@ def test_through_another_host_frames_are_those_of_a_worker_here_bit_for_bit(view
     viewer.prepare(exam_file)
     viewer.synthesize()
     with Department(tmp_path / "host", models=(str(model),), device="cpu") as department:
-        reader = Viewer(tmp_path / "reader", model, command(department.url))
+        reader = Viewer(tmp_path / "reader", model, at_host(department.url))
         assert reader.prepare(exam_file) == viewer.prepare(exam_file)
         assert reader.synthesize().metadata == viewer.synthesize().metadata
         for t in (0.0, 47.5, 120.0):

@@ -19,13 +19,14 @@ from closed_form_worker import COMMAND, DEADLY, SLOW, signal
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from worker_host import Department
-from worker_viewer import Viewer
+from worker_viewer import Viewer, at_host
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Acquisition
+from CEKWorldLib.worker.command import HOST_VARIABLE, LOCAL, configured
 from CEKWorldLib.worker.interface import Voxels, WorkerError
 from CEKWorldLib.worker.messages import Geometry, Open, Prepare, encode
-from CEKWorldLib.worker.remote import access, command
+from CEKWorldLib.worker.remote import access
 from CEKWorldLib.worker.remote.wire import SESSION_HEADER, TOKEN_VARIABLE
 
 SHAPE = (6, 72, 80)
@@ -58,7 +59,7 @@ def department(tmp_path_factory):
 @pytest.fixture
 def reader(department, tmp_path):
     """A reader who has an exam, at a host."""
-    viewer = Viewer(tmp_path / "reader", "compact", command(department.url))
+    viewer = Viewer(tmp_path / "reader", "compact", at_host(department.url))
     viewer.prepare(exam())
     yield viewer
     viewer.close()
@@ -135,7 +136,7 @@ def test_what_the_worker_refuses_arrives_as_its_sentence(reader):
 
 
 def test_two_readers_do_not_see_each_others_data(department, reader, tmp_path):
-    other = Viewer(tmp_path / "other", "compact", command(department.url))
+    other = Viewer(tmp_path / "other", "compact", at_host(department.url))
     told = []
     for seed, viewer in ((5, reader), (6, other)):
         viewer.prepare(exam(seed))
@@ -145,7 +146,7 @@ def test_two_readers_do_not_see_each_others_data(department, reader, tmp_path):
     folders = {telling["open"][what] for telling in told for what in ("folder", "cache")}
     assert len(folders) == 4 and told[0]["pid"] != told[1]["pid"]
     assert not told[1]["was_cached"]  # the same settings, and another reader's series
-    refused = failure(Viewer(tmp_path / "third", "compact", command(department.url)))
+    refused = failure(Viewer(tmp_path / "third", "compact", at_host(department.url)))
     assert "serves 2 readers, as many as it can; try again later" in str(refused)
     other.close()
 
@@ -154,7 +155,7 @@ def test_two_readers_do_not_see_each_others_data(department, reader, tmp_path):
 def test_without_the_right_token_nobody_is_served(tmp_path, monkeypatch, shown):
     with Department(tmp_path / "host", command=COMMAND, token=TOKEN) as department:
         monkeypatch.setenv(TOKEN_VARIABLE, shown)
-        refused = failure(Viewer(tmp_path / "reader", "compact", command(department.url)))
+        refused = failure(Viewer(tmp_path / "reader", "compact", at_host(department.url)))
         assert "does not accept the token" in str(refused) and TOKEN not in str(refused)
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(department.url.replace("ws:", "http:"))
@@ -173,10 +174,10 @@ def test_with_the_token_images_travel_encrypted(tmp_path, monkeypatch):
     with Department(tmp_path / "host", command=COMMAND, token=TOKEN, **files) as department:
         assert department.url.startswith("wss://")
         assert "CERTIFICATE_VERIFY_FAILED" in str(
-            failure(Viewer(tmp_path / "reader", "compact", command(department.url)))
+            failure(Viewer(tmp_path / "reader", "compact", at_host(department.url)))
         )
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "host.pem"))
-        reader = Viewer(tmp_path / "reader", "compact", command(department.url))
+        reader = Viewer(tmp_path / "reader", "compact", at_host(department.url))
         assert reader.prepare(exam()).geometry.shape == SHAPE
         reader.close()
 
@@ -205,7 +206,14 @@ def test_a_host_that_would_give_images_away_does_not_start(settings, sentence):
     ("url", "sentence"), [("ws://gpu.example:8471", "unencrypted"), ("gpu.example", "no GPU host's address")]
 )
 def test_a_reader_does_not_send_images_in_the_clear(tmp_path, url, sentence):
-    assert sentence in str(failure(Viewer(tmp_path / "reader", "compact", command(url))))
+    assert sentence in str(failure(Viewer(tmp_path / "reader", "compact", at_host(url))))
+
+
+def test_a_viewer_uses_a_host_only_where_the_environment_names_one(monkeypatch):
+    monkeypatch.delenv(HOST_VARIABLE, raising=False)
+    assert configured() == LOCAL
+    monkeypatch.setenv(HOST_VARIABLE, "wss://gpu.example:8471")
+    assert configured() == ("-m", "CEKWorldLib.worker.remote", "wss://gpu.example:8471")
 
 
 def test_a_token_that_can_be_guessed_is_refused(monkeypatch):
@@ -215,13 +223,13 @@ def test_a_token_that_can_be_guessed_is_refused(monkeypatch):
 
 
 def test_a_model_that_is_not_offered_is_refused_with_those_that_are(department, tmp_path):
-    refused = failure(Viewer(tmp_path / "reader", "/etc/secret", command(department.url)))
+    refused = failure(Viewer(tmp_path / "reader", "/etc/secret", at_host(department.url)))
     assert "has no model 'secret'; choose compact" in str(refused)
 
 
 def test_a_volume_over_the_limit_is_refused_and_the_reader_goes_on(tmp_path):
     with Department(tmp_path / "host", command=COMMAND, largest_exam_bytes=1 << 20) as department:
-        reader = Viewer(tmp_path / "reader", "compact", command(department.url))
+        reader = Viewer(tmp_path / "reader", "compact", at_host(department.url))
         with pytest.raises(WorkerError, match="has 2 MB, and the GPU host takes 1 MB at most") as caught:
             reader.prepare(exam(0, (32, 128, 128)))
         assert caught.value.kind == "input" and reader.prepare(exam()).geometry.shape == SHAPE
@@ -264,7 +272,7 @@ def test_a_worker_that_dies_at_the_host_comes_back(department, reader):
 
 def test_a_reader_returns_to_his_seat_although_the_host_has_not_noticed_that_he_left(tmp_path):
     with Department(tmp_path / "host", command=COMMAND, readers=1) as department:
-        reader = Viewer(tmp_path / "reader", "compact", command(department.url))
+        reader = Viewer(tmp_path / "reader", "compact", at_host(department.url))
         reader.prepare(exam())
         os.kill(reader.transports[-1].pid, signals.SIGSTOP)  # the connection stays, and nobody is there
         frozen = reader.transports[-1].pid
@@ -279,7 +287,7 @@ def test_a_reader_returns_to_his_seat_although_the_host_has_not_noticed_that_he_
 
 def test_a_reader_who_left_leaves_nothing_at_the_host(tmp_path):
     with Department(tmp_path / "host", command=COMMAND) as department:
-        reader = Viewer(tmp_path / "reader", "compact", command(department.url))
+        reader = Viewer(tmp_path / "reader", "compact", at_host(department.url))
         reader.prepare(exam())
         reader.synthesize()
         (root,) = department.temporary.iterdir()
@@ -298,7 +306,7 @@ def test_finished_series_wait_for_a_reader_whose_connection_broke_but_not_for_ev
 
 def test_an_idle_reader_is_told_so_and_let_go(tmp_path):
     with Department(tmp_path / "host", command=COMMAND, idle_s=4.0) as department:
-        reader = Viewer(tmp_path / "reader", "compact", command(department.url))
+        reader = Viewer(tmp_path / "reader", "compact", at_host(department.url))
         reader.prepare(exam())
         reader.ended()
         assert "ended the session after 0 minutes without use" in reader.client.status.message
@@ -307,7 +315,7 @@ def test_an_idle_reader_is_told_so_and_let_go(tmp_path):
 
 
 def test_a_host_that_is_not_there_is_named(tmp_path):
-    refused = failure(Viewer(tmp_path / "reader", "compact", command("ws://127.0.0.1:9")))
+    refused = failure(Viewer(tmp_path / "reader", "compact", at_host("ws://127.0.0.1:9")))
     assert "ws://127.0.0.1:9 cannot be reached (ConnectionRefusedError" in str(refused)
 
 

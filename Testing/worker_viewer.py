@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from CEKWorldLib.exam.protocol import Injection
 from CEKWorldLib.worker.asyncio_transport import COMMAND, AsyncioTransport
 from CEKWorldLib.worker.client import Settings, WorkerClient
+from CEKWorldLib.worker.command import remote
 from CEKWorldLib.worker.interface import Voxels
 
 TIMES = (0.0, 30.0, 60.0, 120.0)
 INJECTION = Injection(arrival_s=20.0)
 PATIENCE_S = 300  # for a machine that is busy with something else
+
+
+def at_host(url: str) -> tuple[str, ...]:
+    """The command of a worker whose work the host at a URL does."""
+    return (sys.executable, *remote(url))
 
 
 class Viewer:

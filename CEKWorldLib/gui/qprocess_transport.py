@@ -10,7 +10,8 @@ from contextlib import suppress
 import qt
 
 from CEKWorldLib.gui.connections import Connections
-from CEKWorldLib.gui.worker_command import ARGUMENTS, python_program, worker_environment
+from CEKWorldLib.gui.worker_command import python_program, worker_environment
+from CEKWorldLib.worker.command import configured
 from CEKWorldLib.worker.messages import Hello, LineSplitter, decode
 
 _SIGKILL = 9  # signal.SIGKILL is not defined on Windows, where any such number ends a process at once
@@ -25,20 +26,20 @@ class QProcessTransport:
 
     Args:
         program: Python.
-        arguments: after it.
+        arguments: after it; None takes the worker that the environment asks for.
         environment: variables to set besides those inherited.
     """
 
     def __init__(
         self,
         program: str | None = None,
-        arguments: Sequence[str] = ARGUMENTS,
+        arguments: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.on_line: Callable[[str], None] = _ignore_line
         self.on_exit: Callable[[int | None], None] = _ignore_exit
         self._program = program or python_program()
-        self._arguments = list(arguments)
+        self._arguments = list(arguments or configured())
         self._lines = LineSplitter()
         self._unsent: list[str] = []
         self._pid: int | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from slicer.i18n import tr as _
 
 from CEKWorldLib.gui.worker_command import LIBRARY
@@ -12,7 +10,7 @@ CATEGORY = "CEKWorld"
 NAME = "CEKWorldBreast"
 FILE = LIBRARY / "Resources" / "sample" / "breast" / "pre.nrrd"
 SHA256 = "b443c8980eae1956b030eb8ec33ef677d262f23ae09018b9adccaf215cba196f"
-_THUMBNAIL = Path(__file__).parents[2] / "CEKWorld" / "Resources" / "Icons" / "CEKWorldBreast.png"
+_MODULES = (LIBRARY, LIBRARY / "CEKWorld")  # where the module is: beside the library once installed, else in its folder
 
 
 def register_sample_data() -> None:
@@ -20,6 +18,7 @@ def register_sample_data() -> None:
     import SampleData
 
     logic = SampleData.SampleDataLogic
+    thumbnails = [module / "Resources" / "Icons" / f"{NAME}.png" for module in _MODULES]
     if hasattr(logic, "registerCustomSampleDataCategory"):  # Slicer 5.11 and later
         logic.registerCustomSampleDataCategory(CATEGORY, title=_("CEKWorld"))
     logic.registerCustomSampleDataSource(
@@ -30,5 +29,5 @@ def register_sample_data() -> None:
         nodeNames="CEKWorldBreast",
         checksums=f"SHA256:{SHA256}",
         loadFileType="VolumeFile",
-        thumbnailFileName=str(_THUMBNAIL) if _THUMBNAIL.is_file() else None,
+        thumbnailFileName=next((str(p) for p in thumbnails if p.is_file()), None),
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 import CEKWorldLib
 
 LIBRARY = Path(CEKWorldLib.__file__).parents[1]
-ARGUMENTS = ("-m", "CEKWorldLib.worker")
 
 
 def python_program() -> str:

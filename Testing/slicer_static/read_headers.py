@@ -23,20 +23,21 @@ HEADERS = {
         Libs/MRML/Widgets/qMRMLCheckableNodeComboBox.h Libs/MRML/Widgets/qMRMLLayoutManager.h
         Libs/MRML/Widgets/qMRMLSliceWidget.h Libs/MRML/Widgets/qMRMLSliceView.h Libs/MRML/Widgets/qMRMLPlotWidget.h
         Libs/MRML/Widgets/qMRMLPlotView.h Base/QTCore/qSlicerCoreApplication.h Base/QTGUI/qSlicerApplication.h
-        Base/QTGUI/qSlicerLayoutManager.h Modules/Loadable/Segmentations/Widgets/qMRMLSegmentEditorWidget.h""".split(),
+        Base/QTGUI/qSlicerLayoutManager.h Modules/Loadable/Segmentations/Widgets/qMRMLSegmentEditorWidget.h""",
     "ctk": """
         Libs/Widgets/ctkCollapsibleButton.h Libs/Widgets/ctkCollapsibleGroupBox.h Libs/Widgets/ctkDoubleSlider.h
         Libs/Widgets/ctkLayoutManager.h Libs/Visualization/VTK/Widgets/ctkVTKSliceView.h
-        Libs/Visualization/VTK/Widgets/ctkVTKAbstractView.h Libs/DICOM/Core/ctkDICOMDatabase.h""".split(),
+        Libs/Visualization/VTK/Widgets/ctkVTKAbstractView.h Libs/DICOM/Core/ctkDICOMDatabase.h""",
     "qt": """
-        QtCore/qobject.h QtCore/qiodevice.h QtCore/qprocess.h QtCore/qtimer.h QtCore/qsettings.h QtCore/qcoreapplication.h
-        QtGui/qguiapplication.h QtGui/qpixmap.h QtGui/qpainter.h QtWidgets/qwidget.h QtWidgets/qapplication.h
+        QtCore/qobject.h QtCore/qiodevice.h QtCore/qprocess.h QtCore/qtimer.h QtCore/qsettings.h
+        QtCore/qcoreapplication.h QtGui/qguiapplication.h QtGui/qpixmap.h QtGui/qpainter.h
+        QtWidgets/qwidget.h QtWidgets/qapplication.h
         QtWidgets/qabstractbutton.h QtWidgets/qabstractitemview.h QtWidgets/qabstractscrollarea.h
         QtWidgets/qabstractslider.h QtWidgets/qabstractspinbox.h QtWidgets/qcheckbox.h QtWidgets/qcombobox.h
         QtWidgets/qdialog.h QtWidgets/qfiledialog.h QtWidgets/qframe.h QtWidgets/qgroupbox.h QtWidgets/qlabel.h
         QtWidgets/qlineedit.h QtWidgets/qprogressbar.h QtWidgets/qprogressdialog.h QtWidgets/qpushbutton.h
         QtWidgets/qshortcut.h QtWidgets/qspinbox.h QtWidgets/qtableview.h QtWidgets/qtablewidget.h
-        QtWidgets/qtoolbutton.h""".split(),
+        QtWidgets/qtoolbutton.h""",
 }
 _BESIDE = {"qdoublespinbox", "qtablewidgetitem"}  # declared in the header of another class
 _SECTION = re.compile(r"^\s*(public|protected|private|Q_SIGNALS|signals)\s*(slots|Q_SLOTS)?\s*:", re.MULTILINE)
@@ -135,15 +136,15 @@ def main(slicer: str, ctk: str, qt_include: str) -> None:
     for tag, ctk_commit in RELEASES.items():
         found: dict[str, dict] = {}
         for repository, commit, kind in ((slicer, tag, "slicer"), (ctk, ctk_commit, "ctk")):
-            for path in HEADERS[kind]:
+            for path in HEADERS[kind].split():
                 command = ["git", "-C", repository, "show", f"{commit}:{path}"]
                 found |= classes_of(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         versions.append(found)
     names = _both(*versions)
-    for path in HEADERS["qt"]:
+    for path in HEADERS["qt"].split():
         names |= classes_of((Path(qt_include) / path).read_text())
     source = f"Slicer {' and '.join(RELEASES)} with their CTK (names in both), Qt 5.15"
-    wanted = {Path(p).stem.lower() for paths in HEADERS.values() for p in paths} | _BESIDE
+    wanted = {Path(p).stem.lower() for paths in HEADERS.values() for p in paths.split()} | _BESIDE
     lines = [f"  {json.dumps(n)}: {json.dumps(names[n])}" for n in sorted(names) if n.lower() in wanted]
     print(f'{{\n "source": {json.dumps(source)},\n "classes": {{\n' + ",\n".join(lines) + "\n }\n}")
 

@@ -64,7 +64,7 @@ class Desk:
         self._unanswered: set[int] = set()
         self._last_line_at = 0.0  # from the worker, in the event loop's time
         self._worker = AsyncioTransport(settings.command)
-        self._worker.on_line = lambda line: self._lines.put_nowait(line)
+        self._worker.on_line = self._lines.put_nowait
         self._worker.on_exit = lambda code: self._lines.put_nowait(None)
 
     async def serve(self) -> None:
