@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal as signals
@@ -23,6 +24,7 @@ from worker_viewer import Viewer, at_host
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Acquisition
+from CEKWorldLib.worker import bench
 from CEKWorldLib.worker.command import HOST_VARIABLE, LOCAL, configured
 from CEKWorldLib.worker.interface import Voxels, WorkerError
 from CEKWorldLib.worker.messages import Geometry, Open, Prepare, encode
@@ -325,3 +327,11 @@ def test_what_is_no_message_ends_the_connection(department):
         with pytest.raises(ConnectionClosed, match="1002"):
             while True:
                 connection.recv()
+
+
+# Recovery, as the benchmark measures it
+
+
+def test_the_benchmark_sees_a_killed_worker_come_back_with_the_frame_on_screen_unharmed():
+    cost = asyncio.run(bench.recover(COMMAND))
+    assert cost.is_unharmed and cost.cpu_s > 0 and 0 < cost.wall_s < 60
