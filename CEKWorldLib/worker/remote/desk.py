@@ -59,6 +59,7 @@ class Desk:
         self._cache = cache
         self._incoming = _Incoming(folder, settings.largest_exam_bytes)
         self._frames: tuple[str, np.ndarray] | None = None
+        self._reads: dict[int, np.ndarray] = {}  # where a frame is written to; a new exam may come before it is
         self._masks: dict[int, str] = {}
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._unanswered: set[int] = set()
@@ -152,7 +153,8 @@ class Desk:
                 self._masks[request.id] = name
                 return replace(request, mask_file=name)
             case ReadFrame():
-                return replace(request, file=self._present_frames[0], slot=_SLOT)
+                file, self._reads[request.id] = self._present_frames
+                return replace(request, file=file, slot=_SLOT)
         return request
 
     @property
@@ -173,7 +175,7 @@ class Desk:
                 if isinstance(event, Prepared):
                     event = self._take_exam(event)
                 elif isinstance(event, FrameReady):
-                    for piece in pieces(self._present_frames[1][_SLOT]):
+                    for piece in pieces(self._reads.pop(event.id)[_SLOT]):
                         await self._connection.send(piece)
                 elif isinstance(event, (CurveReady, Failed)) and event.id in self._masks:
                     self._folder.discard(self._masks.pop(event.id))

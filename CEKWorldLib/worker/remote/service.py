@@ -112,9 +112,8 @@ class RemoteService:
     def _prepare(self, request: Prepare, is_cancelled: Callable[[], bool]) -> Reply:
         warnings: tuple[str, ...] = ()
         if request.path is not None:
-            from CEKWorldLib.exam.reading import (
-                read_exam,  # SimpleITK and pydicom take a second, and voxels need neither
-            )
+            # SimpleITK and pydicom take a second to import, and voxels need neither.
+            from CEKWorldLib.exam.reading import read_exam
 
             exam = read_exam(request.path, request.anatomy, request.series)
             pre, warnings = exam.pre, exam.warnings
