@@ -77,8 +77,8 @@ class CEKWorldWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """Slicer quits, or loads the module anew."""
-        self.removeObservers()
         self.setParameterNode(None)
+        self.removeObservers()
         if self.panel is not None:
             self.panel.close()
             self.panel = None
@@ -113,6 +113,8 @@ class CEKWorldWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.parameters.inputNode = first_volume(slicer.mrmlScene)
 
     def setParameterNode(self, parameters):
+        if parameters is self.parameters:
+            return
         if self.parameters is not None:
             self.parameters.disconnectGui(self._guiTag)
             self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
@@ -130,8 +132,15 @@ class CEKWorldWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class CEKWorldLogic(ScriptedLoadableModuleLogic):
     """The module's parameter node. What needs no window is in CEKWorldLib, for scripts as for the panel."""
 
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._parameters = None
+
     def getParameterNode(self):
-        return Parameters(super().getParameterNode())
+        node = super().getParameterNode()
+        if self._parameters is None or self._parameters.parameterNode is not node:
+            self._parameters = Parameters(node)
+        return self._parameters
 
 
 class CEKWorldTest(SelfTests, ScriptedLoadableModuleTest):

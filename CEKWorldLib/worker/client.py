@@ -297,9 +297,10 @@ class WorkerClient(SynthesisClient):
             message = f"{reason} It was started {_ATTEMPTS} times in vain; see its output for the cause."
             self._give_up(WorkerError("died", message))
             return
+        # First, so that what a viewer asks for on hearing of the failures waits for the next worker.
+        self._start(Status("restarting", f"{reason} It is being started again; what is shown stays."))
         for lane in self._lanes:
             lane.fail_running(WorkerError("died", f"{reason} It is being started again; repeat what you asked for."))
-        self._start(Status("restarting", f"{reason} It is being started again; what is shown stays."))
 
     def _give_up(self, error: WorkerError) -> None:
         self._tell(Status("failed", str(error)))
