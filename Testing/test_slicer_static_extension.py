@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from slicer_static.library_list import library_files, tracked
 
 ROOT = Path(__file__).resolve().parents[1]
 # Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json of Slicer v5.12: nothing else may be in it.
@@ -41,13 +42,6 @@ def differences(cmake_list: list[str], tree: list[str]) -> list[str]:
     return [*(f"add {f}" for f in lacking), *(f"remove {f}" for f in stale), *(f"{f} is there twice" for f in twice)]
 
 
-def tracked(*folders: str) -> list[str]:
-    """Files of the repository, those included that are about to be added."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *folders]
-    files = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [f for f in files if (ROOT / f).is_file()]
-
-
 @pytest.fixture(scope="module")
 def extension() -> str:
     return (ROOT / "CMakeLists.txt").read_text()
@@ -70,10 +64,8 @@ def test_the_module_lists_every_file_it_has():
 
 def test_the_library_lists_every_file_it_has():
     cmake = (ROOT / "CEKWorldLib" / "CMakeLists.txt").read_text()
-    scripts, resources = (listed(cmake, f"LIBRARY_PYTHON_{kind}") for kind in ("SCRIPTS", "RESOURCES"))
-    files = [f for f in tracked("CEKWorldLib", "Resources") if not f.endswith("CMakeLists.txt")]
-    assert differences(scripts, [f for f in files if f.endswith(".py")]) == []
-    assert differences(resources, [f for f in files if not f.endswith(".py")]) == []
+    for name, files in library_files().items():
+        assert differences(listed(cmake, name), files) == [], "run: python Testing/slicer_static/library_list.py"
 
 
 def test_a_planted_difference_is_told():
