@@ -160,12 +160,13 @@ def test_voxels_from_memory_give_what_their_file_gives(viewer, session, exam_fil
 
 
 def test_through_another_host_frames_are_those_of_a_worker_here_bit_for_bit(viewer, model, exam_file, tmp_path):
-    viewer.prepare(exam_file)
+    prepared = viewer.prepare(exam_file)
     viewer.synthesize()
     with Department(tmp_path / "host", models=(str(model),), device="cpu") as department:
         reader = Viewer(tmp_path / "reader", model, at_host(department.url))
-        assert reader.prepare(exam_file) == viewer.prepare(exam_file)
-        assert reader.synthesize().metadata == viewer.synthesize().metadata
+        assert reader.prepare(exam_file).geometry == prepared.geometry
+        assert reader.opened().model_sha256 == viewer.opened().model_sha256
+        reader.synthesize()
         for t in (0.0, 47.5, 120.0):
             np.testing.assert_array_equal(reader.frame(t).voxels, viewer.frame(t).voxels)
         reader.close()

@@ -1,4 +1,4 @@
-"""The files that Slicer's package takes from the library: ``python Testing/slicer_static/library_list.py`` lists them anew.
+"""The files that Slicer's package takes from the library; ``python Testing/slicer_static/library_list.py`` lists them.
 
 ``CEKWorldLib/CMakeLists.txt`` names each, as Slicer's macros leave out without a word what is not listed.
 """
