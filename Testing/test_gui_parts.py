@@ -72,7 +72,8 @@ def test_a_property_of_the_fake_cannot_be_called_as_in_pythonqt():
 
 def test_the_panel_never_imports_pytorch_nor_what_is_slow():
     code = (
-        "import sys; sys.path.insert(0, 'Testing'); import fake_qt.desktop, pkgutil, importlib, CEKWorldLib.gui as gui\n"
+        "import sys; sys.path.insert(0, 'Testing')\n"
+        "import fake_qt.desktop, pkgutil, importlib, CEKWorldLib.gui as gui\n"
         "for part in pkgutil.iter_modules(gui.__path__): importlib.import_module(f'CEKWorldLib.gui.{part.name}')\n"
         "print(sorted({'torch', 'diffusers', 'highdicom', 'matplotlib', 'pydicom'} & set(sys.modules)))"
     )
@@ -325,5 +326,5 @@ def test_the_sample_is_registered_with_its_checksum(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "SampleData", SimpleNamespace(SampleDataLogic=Logic))
     register_sample_data()
-    assert registered["checksums"] == f"SHA256:{SHA256}" and SHA256 == sha256_of(FILE)
+    assert registered["checksums"] == f"SHA256:{SHA256}" and sha256_of(FILE) == SHA256
     assert registered["uris"].startswith("file:///")

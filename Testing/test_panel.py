@@ -23,7 +23,6 @@ from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.scene.images import array_of
 from CEKWorldLib.worker.messages import Prepare, Synthesize
 
-
 # Opening and choosing
 
 

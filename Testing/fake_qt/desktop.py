@@ -36,14 +36,14 @@ class _Keys:
 
 
 class _Settings:
-    values: dict[str, Any] = {}  # noqa: RUF012
+    values: dict[str, Any] = {}
 
     def setValue(self, name: str, value: Any) -> None:
         self.values[name] = value
 
 
 class _FileDialog:
-    answers: list[str] = []  # noqa: RUF012
+    answers: list[str] = []
 
     @staticmethod
     def getExistingDirectory(parent: Any, title: str) -> str:

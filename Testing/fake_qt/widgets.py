@@ -169,7 +169,9 @@ class _Ranged(QWidget):
         self.value = self.value  # cut off
 
     def _checked(self, name: str, value: Any) -> Any:
-        return min(max(value, self.minimum), self.maximum) if name == "value" and self.maximum >= self.minimum else value
+        return (
+            min(max(value, self.minimum), self.maximum) if name == "value" and self.maximum >= self.minimum else value
+        )
 
 
 class QSpinBox(_Ranged):
