@@ -30,7 +30,7 @@ class InProcessTransport:
         requests: what was asked, in order.
     """
 
-    made: list[InProcessTransport] = []  # noqa: RUF012
+    made: list[InProcessTransport] = []
 
     def __init__(self) -> None:
         self.on_line: Callable[[str], None] = lambda line: None

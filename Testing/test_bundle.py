@@ -11,8 +11,8 @@ from tiny_model import tiny_model
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.bundle import load_model, save_model
-from CEKWorldLib.models.folders import list_models, verify
 from CEKWorldLib.models.condition import Condition
+from CEKWorldLib.models.folders import list_models, verify
 
 
 @pytest.fixture

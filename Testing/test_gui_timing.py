@@ -177,7 +177,9 @@ def test_phases_before_and_after_a_time():
     assert next_phase(times, 90.0) == 90.0 and previous_phase(times, 0.0) == 0.0
 
 
-@pytest.mark.parametrize(("time_s", "text"), [(0, "0:00"), (93.4, "1:33"), (599.6, "10:00"), (-10, "-0:10"), (-0.2, "0:00")])
+@pytest.mark.parametrize(
+    ("time_s", "text"), [(0, "0:00"), (93.4, "1:33"), (599.6, "10:00"), (-10, "-0:10"), (-0.2, "0:00")]
+)
 def test_times_as_a_reader_writes_them(time_s, text):
     assert clock_text(time_s) == text
 

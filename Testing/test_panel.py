@@ -14,53 +14,14 @@ import vtk
 from fake_qt import event_loop
 from fake_qt.desktop import MODULE, Desktop
 from in_process_worker import InProcessTransport, use_closed_form
-from panel_exam import ARRIVAL_S, PHASES_S, TIMES, add_exam, add_point, add_sequence
+from panel_exam import ARRIVAL_S, PHASES_S, add_exam, add_point, add_sequence
+from panel_user import cells, choose_exam, shown_voxels, synthesize
 
 from CEKWorldLib.gui import requirements
 from CEKWorldLib.gui.choices import CurveMode, Device, OverlayChoice, Preset, Speed
 from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.scene.images import array_of
 from CEKWorldLib.worker.messages import Prepare, Synthesize
-
-
-@pytest.fixture
-def desktop(monkeypatch):
-    """The module, open, with the closed-form model behind it."""
-    use_closed_form(monkeypatch)
-    InProcessTransport.made.clear()
-    desktop = Desktop(monkeypatch)
-    monkeypatch.setattr("CEKWorldLib.gui.qprocess_transport.QProcessTransport", InProcessTransport)
-    desktop.load_module()
-    yield desktop
-    desktop.close()
-    event_loop.process_events()
-
-
-def choose_exam(desktop, **choices):
-    node = add_exam(desktop.scene)
-    parameters = desktop.parameters
-    parameters.inputNode = node
-    parameters.preset, parameters.times, parameters.arrival = Preset.LIST, TIMES, ARRIVAL_S
-    for name, value in choices.items():
-        setattr(parameters, name, value)
-    return node
-
-
-def synthesize(desktop, **choices):
-    node = choose_exam(desktop, **choices)
-    desktop.ui.applyButton.click()
-    desktop.wait_until(lambda: not desktop.panel.run.is_running, "the synthesis")
-    return node
-
-
-def shown_voxels(desktop) -> np.ndarray:
-    return array_of(desktop.panel.session.output.GetImageData())
-
-
-def cells(desktop, row: int = 0) -> list[str]:
-    table = desktop.ui.curvesTable
-    return [table.item(row, column).text() for column in range(table.columnCount)]
-
 
 # Opening and choosing
 

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import SimpleITK as sitk
-from closed_form_worker import COMMAND, DEADLY, SLOW, signal
+from numpy_worker import COMMAND, DEADLY, SLOW, signal
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from worker_host import Department

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from slicer.i18n import tr as _
 
+from CEKWorldLib.exam.time_series import MODEL_FACTS, TimeSeries
 from CEKWorldLib.gui.application import Application
 from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.curve_measuring import CurveMeter
@@ -67,11 +69,10 @@ class ExportSection:
             return
         with errors_shown(self._application):
             ensure(DICOM_EXPORT, self._application.confirm)
-            series = self._session.series()
+            series = self._series()
             export = DicomExport(
                 series=series,
                 source=self._source,
-                facts=self._run.metadata,
                 phases=parameters.exportPhases and series.synthetic,
                 results=self._meter.results if parameters.exportResults else (),
                 with_maps=parameters.exportMaps,
@@ -102,7 +103,7 @@ class ExportSection:
             ensure(REPORT, self._application.confirm)
             chosen = self._application.choose_file_to_save(_("Save report"), "report.html", _("Page (*.html)"))
             if chosen is not None:
-                write_page(chosen, self._session.series(), self._meter.results, self._run.metadata)
+                write_page(chosen, self._series(), self._meter.results)
                 say(self._ui.exportStatusLabel, _("Written: {name}").format(name=chosen.name))
 
     def forget(self) -> None:
@@ -110,6 +111,13 @@ class ExportSection:
         self._source = None
         say(self._ui.exportStatusLabel, "")
         self.update()
+
+    def _series(self) -> TimeSeries:
+        """The phases, with what the worker says of the model that made them."""
+        series, facts = self._session.series(), self._run.metadata
+        if not series.synthetic:
+            return series
+        return replace(series, made_by={name: str(facts[name]) for name in MODEL_FACTS if facts.get(name) is not None})
 
     def close(self) -> None:
         self._connections.end()

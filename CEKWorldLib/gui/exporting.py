@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,6 @@ class DicomExport:
     Attributes:
         series: phases.
         source: a DICOM file of the series they were made from; None where that was not DICOM.
-        facts: what the worker says of the synthesis, by the names of ``Session.metadata``.
         phases: write the phases.
         results: of regions; empty for none.
         with_maps: write maps of all statistics.
@@ -36,7 +34,6 @@ class DicomExport:
 
     series: TimeSeries
     source: Path | None
-    facts: Mapping[str, Any]
     phases: bool
     results: Sequence[RoiResult]
     with_maps: bool
@@ -65,7 +62,7 @@ def write_dicom(export: DicomExport, folder: Path, report: Report) -> list[Path]
 
     if not export.phases and not export.results:
         raise CEKWorldError("There is nothing to export; choose the phases, or measure a region first.")
-    provenance = Provenance.of(export.facts)
+    provenance = Provenance.of(export.series.made_by)
     source = read_source(export.source) if export.source else new_study(provenance.anatomy)
     written: list[Path] = []
     if export.phases:
@@ -124,7 +121,7 @@ def write_tables(path: Path, results: Sequence[RoiResult], synthetic: bool) -> l
     return [path, statistics]
 
 
-def write_page(path: Path, series: TimeSeries, results: Sequence[RoiResult], facts: Mapping[str, Any]) -> None:
+def write_page(path: Path, series: TimeSeries, results: Sequence[RoiResult]) -> None:
     """Writes the report, one HTML page.
 
     Raises:
@@ -133,9 +130,7 @@ def write_page(path: Path, series: TimeSeries, results: Sequence[RoiResult], fac
     from CEKWorldLib.export.report import write_report
 
     _check_measured(results)
-    words = {"model": "Model", "model_sha256": "Weights (sha256)", "seed": "Seed", "anatomy": "Anatomy"}
-    known = {word: str(facts[name]) for name, word in words.items() if facts.get(name) is not None}
-    write_report(path, series, results, known if series.synthetic else {})
+    write_report(path, series, results)
 
 
 def _check_measured(results: Sequence[RoiResult]) -> None:

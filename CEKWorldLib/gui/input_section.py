@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
@@ -95,7 +96,7 @@ class InputSection:
     def _series(self) -> tuple[str, TimeSeries]:
         text = self._ui.acquiredTimesEdit.text.strip()
         times = parse_times(text) if text else None
-        volumes = list(self._ui.phasesSelector.checkedNodes())
+        volumes = self._checked_volumes()
         if volumes:
             if times is None:
                 raise CEKWorldError(
@@ -106,6 +107,12 @@ class InputSection:
         if node is None or not is_series(node):
             raise CEKWorldError(_("Choose a sequence or a multi-volume, or check the volumes of the exam."))
         return node.GetName(), series_of(node, times, None)
+
+    def _checked_volumes(self) -> list[Any]:
+        """Asked one by one: a list of nodes is nothing that PythonQt is sure to convert."""
+        scene, kind = self._application.scene, "vtkMRMLScalarVolumeNode"
+        nodes = [scene.GetNthNodeByClass(n, kind) for n in range(scene.GetNumberOfNodesByClass(kind))]
+        return [node for node in nodes if self._ui.phasesSelector.checkState(node) == qt.Qt.Checked]
 
     def _choose_model(self, index: int) -> None:
         if 0 <= index < len(self._keys):

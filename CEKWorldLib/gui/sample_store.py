@@ -20,10 +20,14 @@ class SampleStore:
     """
 
     def __init__(self, times_s: Sequence[float], shape: tuple[int, ...]) -> None:
-        self.times_s = tuple(times_s)
+        self._times_s = tuple(times_s)
         self._shape = shape
         self._folder = TemporaryDirectory(prefix="cekworld-samples-")
         self._samples: list[np.ndarray] = []
+
+    @property
+    def times_s(self) -> tuple[float, ...]:
+        return self._times_s
 
     @property
     def samples(self) -> list[np.ndarray]:

@@ -139,8 +139,9 @@ class SynthesisRun:
         if self._reader is not None:
             self._reader.stop()
             self._reader = None
-        for store in {self.store, self._sampled} - {None}:
-            store.close()
+        for store in (self.store, self._sampled):
+            if store is not None:
+                store.close()
         self.store = self._sampled = None
         self._sample = 0
         self._to(Step.IDLE)

@@ -86,10 +86,9 @@ class SynthesizeSection:
             CEKWorldError: something is missing or wrong; nothing was begun.
         """
         parameters = self._parameters
-        obstacle = self._obstacle()
-        if parameters is None or obstacle:
-            raise CEKWorldError(obstacle)
-        node = parameters.inputNode
+        node = parameters.inputNode if parameters is not None else None
+        if parameters is None or node is None or self._obstacle():
+            raise CEKWorldError(self._obstacle())
         request = Request(
             name=node.GetName(),
             volume=pre_contrast(node),

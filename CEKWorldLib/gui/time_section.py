@@ -16,7 +16,7 @@ from CEKWorldLib.gui.scrubbing import Scrubber
 from CEKWorldLib.gui.time_text import clock_text
 from CEKWorldLib.gui.time_ticks import draw_ticks
 from CEKWorldLib.gui.timers import MakeTimer
-from CEKWorldLib.gui.widgets import quiet, say
+from CEKWorldLib.gui.widgets import quiet, say, set_range
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.scene.series_view import Shown
 
@@ -67,7 +67,7 @@ class TimeSection:
         self.playback.range_s = (first_s, last_s)
         with quiet(self._ui.timeSlider, self._ui.timeSpinBox):
             for widget in (self._ui.timeSlider, self._ui.timeSpinBox):
-                widget.setRange(first_s, last_s)
+                set_range(widget, first_s, last_s)
         for widget in self._commands:
             widget.setEnabled(True)
         self.show_phases()

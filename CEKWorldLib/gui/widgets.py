@@ -13,6 +13,13 @@ def say(label: Any, text: str) -> None:
     label.setVisible(bool(text))
 
 
+def set_range(widget: Any, low: float, high: float) -> None:
+    """Gives a slider or spin box its range. CTK's ``setRange`` is no slot, so Python does not see it."""
+    widget.minimum = min(low, widget.minimum)  # never above the maximum, which would be pushed up
+    widget.maximum = high
+    widget.minimum = low
+
+
 @contextmanager
 def quiet(*widgets: Any) -> Iterator[None]:
     """Changes widgets without their telling so, as when they follow what they would otherwise command."""

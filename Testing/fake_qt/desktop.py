@@ -36,14 +36,14 @@ class _Keys:
 
 
 class _Settings:
-    values: dict[str, Any] = {}  # noqa: RUF012
+    values: dict[str, Any] = {}
 
     def setValue(self, name: str, value: Any) -> None:
         self.values[name] = value
 
 
 class _FileDialog:
-    answers: list[str] = []  # noqa: RUF012
+    answers: list[str] = []
 
     @staticmethod
     def getExistingDirectory(parent: Any, title: str) -> str:
@@ -61,7 +61,7 @@ def _install() -> None:
     for name in ("QTimer", "QProcess", "QProcessEnvironment", "QByteArray"):
         setattr(qt, name, getattr(event_loop, name))
     qt.QKeySequence, qt.QSettings, qt.QFileDialog = _Keys, _Settings, _FileDialog
-    qt.Qt = SimpleNamespace(WidgetWithChildrenShortcut=1, ApplicationModal=2, Horizontal=1)
+    qt.Qt = SimpleNamespace(WidgetWithChildrenShortcut=1, ApplicationModal=2, Horizontal=1, Checked=2)
     _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton, ctkDoubleSlider=widgets.ctkDoubleSlider)
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
     _module(

@@ -164,12 +164,10 @@ class QComboBox(QWidget):
 class _Ranged(QWidget):
     PROPERTIES = {"value": 0, "minimum": 0, "maximum": 99, "singleStep": 1, "pageStep": 10}
 
-    def setRange(self, low: float, high: float) -> None:
-        self.minimum, self.maximum = low, high
-        self.value = self.value  # cut off
-
     def _checked(self, name: str, value: Any) -> Any:
-        return min(max(value, self.minimum), self.maximum) if name == "value" and self.maximum >= self.minimum else value
+        return (
+            min(max(value, self.minimum), self.maximum) if name == "value" and self.maximum >= self.minimum else value
+        )
 
 
 class QSpinBox(_Ranged):
@@ -186,6 +184,9 @@ class QDoubleSpinBox(_Ranged):
 
 class QProgressBar(_Ranged):
     PROPERTIES = {"textVisible": True, "maximum": 100}
+
+    def setRange(self, low: int, high: int) -> None:  # a slot here, but none of CTK's sliders
+        self.minimum, self.maximum = low, high
 
 
 class ctkDoubleSlider(_Ranged):
@@ -313,8 +314,8 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
         super().__init__(parent)
         self._ticked: list[Any] = []
 
-    def checkedNodes(self) -> list[Any]:
-        return list(self._ticked)
+    def checkState(self, node: Any) -> int:
+        return 2 if any(other is node for other in self._ticked) else 0
 
     def setCheckState(self, node: Any, state: int) -> None:
         self._ticked = [other for other in self._ticked if other is not node] + ([node] if state else [])
