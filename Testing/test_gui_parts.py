@@ -142,6 +142,14 @@ def test_a_refusal_a_failure_and_a_package_that_stays_away_are_told(installed, m
         requirements.ensure(["pydicom>=3.0"], lambda question: True)
 
 
+def test_a_reader_whose_work_a_host_does_needs_no_pytorch(installed, monkeypatch):
+    with pytest.raises(CEKWorldError, match="PyTorch is not installed"):
+        requirements.ensure_worker(lambda question: True)
+    monkeypatch.setenv("CEKWORLD_WORKER_HOST", "wss://gpu.example:8471")
+    installed["websockets"] = "17.4"
+    requirements.ensure_worker(lambda question: pytest.fail("asked"))
+
+
 def test_pytorch_comes_through_its_extension(installed, monkeypatch):
     with pytest.raises(CEKWorldError, match="Extensions Manager"):
         requirements.ensure_torch(lambda question: True)

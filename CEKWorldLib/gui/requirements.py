@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.worker.command import LOCAL, configured
 
 # What the worker imports, besides PyTorch; lower bounds only, so that other extensions' packages stay as they are.
 SYNTHESIS = (
@@ -23,6 +24,7 @@ SYNTHESIS = (
     "psutil>=5.9",
     "tqdm>=4.66",
 )
+HOST = ("websockets>=15.0",)  # where a GPU host does the work
 DICOM_EXPORT = ("pydicom>=3.0", "highdicom>=0.27")  # Slicer 5.12 brings both
 REPORT = ("matplotlib>=3.8",)
 EVERYTHING = tuple(dict.fromkeys((*SYNTHESIS, *DICOM_EXPORT, *REPORT)))
@@ -83,6 +85,19 @@ def ensure(requirements: Sequence[str], confirm: Callable[[str], bool]) -> None:
                 names=", ".join(still)
             )
         )
+
+
+def ensure_worker(confirm: Callable[[str], bool]) -> None:
+    """Has what the worker needs: PyTorch and the model's packages, or what reaches the host that does the work instead.
+
+    Raises:
+        CEKWorldError: as ``ensure`` and ``ensure_torch``.
+    """
+    if configured() != LOCAL:
+        ensure(HOST, confirm)
+        return
+    ensure_torch(confirm)
+    ensure(SYNTHESIS, confirm)
 
 
 def ensure_torch(confirm: Callable[[str], bool]) -> None:

@@ -13,7 +13,7 @@ from CEKWorldLib.gui.choices import Preset
 from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.input_nodes import acquisition_of_node, is_own, is_series, pre_contrast, shown_slice
 from CEKWorldLib.gui.parameters import Parameters, key_times
-from CEKWorldLib.gui.requirements import SYNTHESIS, ensure, ensure_torch
+from CEKWorldLib.gui.requirements import ensure_worker
 from CEKWorldLib.gui.showing_errors import errors_shown
 from CEKWorldLib.gui.synthesis_run import Request, Step, SynthesisRun
 from CEKWorldLib.gui.time_text import clock_text, list_text
@@ -100,8 +100,7 @@ class SynthesizeSection:
             samples=parameters.samples,
             first_slice=shown_slice(self._application.scene, node),
         )
-        ensure_torch(self._application.confirm)
-        ensure(SYNTHESIS, self._application.confirm)
+        ensure_worker(self._application.confirm)
         self._remark = ""
         self._run.start(self._workers.client_for(parameters.model, parameters.device.value), request)
 
