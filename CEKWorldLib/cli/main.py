@@ -11,6 +11,7 @@ from CEKWorldLib import __version__
 from CEKWorldLib.cli import (
     bench,
     curves,
+    dataset,
     evaluate,
     export_dicom,
     export_results,
@@ -79,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         send,
         simulate,
         models,
+        dataset,
         train,
         evaluate,
         bench,
