@@ -164,6 +164,11 @@ class QComboBox(QWidget):
 class _Ranged(QWidget):
     PROPERTIES = {"value": 0, "minimum": 0, "maximum": 99, "singleStep": 1, "pageStep": 10}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in ("minimum", "maximum"):
+            self.value = self.value  # cut off
+
     def _checked(self, name: str, value: Any) -> Any:
         return (
             min(max(value, self.minimum), self.maximum) if name == "value" and self.maximum >= self.minimum else value
