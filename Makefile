@@ -3,6 +3,7 @@
 #   make run     synthesize the bundled sample exam into out/ (sets itself up first)
 #   make setup   build .venv
 #   make test    all tests
+#   make test-slicer SLICER=/path/to/Slicer   the module's self tests, in a desktop Slicer
 #   make lint    ruff and mypy
 #   make clean   remove .venv, out and the caches
 
@@ -25,7 +26,7 @@ INSTALL = cpu= ; \
 	then cpu="--extra-index-url $(TORCH_CPU)"; fi; \
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile --constraint constraints.txt $$cpu
 
-.PHONY: run setup test lint clean
+.PHONY: run setup test test-slicer lint clean
 
 run: setup
 	@test -n "$(SAMPLE)" || { echo "No sample exam under Resources/sample; name a volume with: make run SAMPLE=pre.nrrd"; exit 1; }
@@ -36,6 +37,12 @@ setup: $(BASE)
 # The two processes share the machine's cores, so each test process keeps to one thread.
 test: $(TEST)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# CEKWorldTest of the module file, as ctest runs it for a built extension.
+test-slicer:
+	@test -n "$(SLICER)" || { echo "Name a Slicer, 5.10 or later: make test-slicer SLICER=/path/to/Slicer"; exit 1; }
+	"$(SLICER)" --no-splash --testing --additional-module-paths "$(CURDIR)/CEKWorld" --python-code \
+		"import slicer.testing; slicer.testing.runUnitTest(['$(CURDIR)/CEKWorld', '$(CURDIR)'], 'CEKWorld')"
 
 lint: $(TEST)
 	$(BIN)/ruff check .

@@ -42,3 +42,21 @@ def standalone():
 def scene(standalone):
     """An empty ``vtkMRMLScene``."""
     return standalone.scene
+
+
+@pytest.fixture
+def desktop(monkeypatch):
+    """The Slicer module on a small desktop, open, with the closed-form model behind it."""
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from fake_qt import event_loop
+    from fake_qt.desktop import Desktop
+    from in_process_worker import InProcessTransport, use_closed_form
+
+    use_closed_form(monkeypatch)
+    InProcessTransport.made.clear()
+    desktop = Desktop(monkeypatch)
+    monkeypatch.setattr("CEKWorldLib.gui.qprocess_transport.QProcessTransport", InProcessTransport)
+    desktop.load_module()
+    yield desktop
+    desktop.close()
+    event_loop.process_events()

@@ -10,8 +10,9 @@ import torch
 from tiny_model import tiny_model
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.models.bundle import list_models, load_model, save_model, verify
+from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.condition import Condition
+from CEKWorldLib.models.folders import list_models, verify
 
 
 @pytest.fixture

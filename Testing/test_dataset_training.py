@@ -16,7 +16,8 @@ from CEKWorldLib.dataset.cache import CachedExam, open_exams
 from CEKWorldLib.dataset.identity import Fractions
 from CEKWorldLib.dataset.preparing import Settings
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.models.bundle import load_model, model_metadata
+from CEKWorldLib.models.bundle import load_model
+from CEKWorldLib.models.folders import model_metadata
 from CEKWorldLib.training import configuration as configurations
 from CEKWorldLib.training.batches import UNKNOWN_TISSUE, Slab, make_batch
 from CEKWorldLib.training.configuration import read_configuration

@@ -76,14 +76,5 @@ def test_make_run_synthesizes_the_sample_after_installing_the_base_alone():
     assert "--constraint constraints.txt" in plan and ".[test]" not in plan
 
 
-def test_the_extension_file_adds_the_module_once_it_is_there():
-    text = (ROOT / "CMakeLists.txt").read_text()
-    for key in ("HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"):
-        assert f"set(EXTENSION_{key} " in text
-    assert 'EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/CEKWorld/CMakeLists.txt"' in text
-    order = [text.index(part) for part in ("project(CEKWorld)", "find_package(Slicer", "${Slicer_EXTENSION_CPACK}")]
-    assert order == sorted(order)
-
-
 def test_the_version_is_a_valid_one():
     assert str(Version(__version__)) == __version__

@@ -341,6 +341,21 @@ def test_after_a_death_the_next_worker_gets_exam_and_finished_series_before_what
     assert (play.client.frame(30.0).result(timeout=0).voxels == 7).all()
 
 
+def test_what_is_asked_for_on_hearing_of_a_death_waits_for_the_next_worker(play):
+    again: list = []
+    lost = play.client.frame(30.0)
+    lost.add_done_callback(lambda done: again.append(play.client.frame(60.0)))
+    dead = play.worker
+    dead.on_exit(-9)
+    assert dead.count(ReadFrame) == 1 and not again[0].done()
+    play.open()
+    play.worker.say(Prepared(play.worker.last(Prepare).id, Geometry(SHAPE), 0))
+    finished = play.worker.last(Synthesize)
+    play.worker.say(Synthesized(finished.id, finished.run, "cpu"))
+    play.give_frame(60.0)
+    assert again[0].result(timeout=0).t_s == 60.0
+
+
 def test_lines_of_a_dead_worker_are_not_listened_to(play):
     dead = play.worker
     play.client.frame(40.0)

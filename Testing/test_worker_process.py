@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -15,82 +14,19 @@ import pytest
 import SimpleITK as sitk
 from closed_form_model import phantom
 from tiny_model import tiny_model
+from worker_host import Department
+from worker_viewer import INJECTION, PATIENCE_S, TIMES, Viewer, at_host
 
-from CEKWorldLib.exam.protocol import Injection
 from CEKWorldLib.exam.reading import read_exam
 from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.synthesis.session import Session
-from CEKWorldLib.worker.asyncio_transport import COMMAND, AsyncioTransport
-from CEKWorldLib.worker.client import Settings, WorkerClient
+from CEKWorldLib.worker.asyncio_transport import COMMAND
 from CEKWorldLib.worker.interface import Voxels, WorkerError
 from CEKWorldLib.worker.messages import Geometry, Open, encode
 from CEKWorldLib.worker.shared_folder import SharedFolder
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMES = (0.0, 30.0, 60.0, 120.0)
-INJECTION = Injection(arrival_s=20.0)
 SLICES = 4
-PATIENCE_S = 300  # for a machine that is busy with something else
-
-
-class Viewer:
-    """A client, and the event loop it lives in, which runs while a test awaits something."""
-
-    def __init__(self, temporary: Path, model: Path) -> None:
-        self.temporary = temporary
-        self.transports: list[AsyncioTransport] = []
-        self.statuses: list[str] = []
-        self._runner = asyncio.Runner()
-        settings = Settings(str(model), "cpu", temporary=temporary)
-
-        async def make() -> WorkerClient:
-            return WorkerClient(self._connect, settings, lambda status: self.statuses.append(status.state))
-
-        self.client = self._runner.run(make())
-
-    def _connect(self) -> AsyncioTransport:
-        self.transports.append(AsyncioTransport())
-        return self.transports[-1]
-
-    def get(self, request):
-        """What the future of a call gives; None for one that was replaced."""
-        return self.all(lambda: [request()])[0]
-
-    def all(self, requests):
-        """As ``get``, of several requests made in one go."""
-
-        async def answers():
-            futures = [asyncio.wrap_future(future) for future in requests()]
-            done = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), PATIENCE_S)
-            return [None if isinstance(answer, asyncio.CancelledError) else answer for answer in done]
-
-        results = self._runner.run(answers())
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-        return results
-
-    def prepare(self, source: Path | Voxels):
-        return self.get(lambda: self.client.prepare(source))
-
-    def synthesize(self, times=TIMES, **settings):
-        return self.get(lambda: self.client.synthesize(times, INJECTION, **settings))
-
-    def frame(self, t: float, **settings):
-        return self.get(lambda: self.client.frame(t, **settings))
-
-    def ended(self) -> int:
-        """Waits for the latest process to end; how many there were."""
-        self._runner.run(asyncio.wait_for(self.transports[-1].ended.wait(), PATIENCE_S))
-        return len(self.transports)
-
-    def close(self) -> None:
-        async def end() -> None:
-            self.client.close()
-            await asyncio.wait_for(self.transports[-1].ended.wait(), PATIENCE_S)
-
-        with self._runner:
-            self._runner.run(end())
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +157,19 @@ def test_voxels_from_memory_give_what_their_file_gives(viewer, session, exam_fil
     viewer.prepare(Voxels(volume.voxels, Geometry(volume.shape, volume.spacing, volume.origin, volume.direction)))
     viewer.synthesize()
     np.testing.assert_allclose(viewer.frame(47.5).voxels, session.frame(47.5), atol=0.05)
+
+
+def test_through_another_host_frames_are_those_of_a_worker_here_bit_for_bit(viewer, model, exam_file, tmp_path):
+    prepared = viewer.prepare(exam_file)
+    viewer.synthesize()
+    with Department(tmp_path / "host", models=(str(model),), device="cpu") as department:
+        reader = Viewer(tmp_path / "reader", model, at_host(department.url))
+        assert reader.prepare(exam_file).geometry == prepared.geometry
+        assert reader.opened().model_sha256 == viewer.opened().model_sha256
+        reader.synthesize()
+        for t in (0.0, 47.5, 120.0):
+            np.testing.assert_array_equal(reader.frame(t).voxels, viewer.frame(t).voxels)
+        reader.close()
 
 
 def test_a_killed_worker_comes_back_with_all_that_was_made(viewer, session):

@@ -20,6 +20,7 @@ from CEKWorldLib.cli import (
     phases,
     report,
     send,
+    serve_worker,
     simulate,
     synthesize,
     train,
@@ -87,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         benchmark,
         bench,
         worker,
+        serve_worker,
     ):
         module.add_parser(commands)
     return parser

@@ -82,7 +82,7 @@ def _add_output(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespa
 
 def run_list(args: argparse.Namespace) -> None:
     """Prints the shipped models."""
-    from CEKWorldLib.models.bundle import list_models, model_folder, model_metadata
+    from CEKWorldLib.models.folders import list_models, model_folder, model_metadata
 
     names = list_models()
     if not names:
@@ -95,7 +95,7 @@ def run_list(args: argparse.Namespace) -> None:
 
 def run_verify(args: argparse.Namespace) -> None:
     """Checks models; the first damaged file ends the command with its name."""
-    from CEKWorldLib.models.bundle import list_models, model_folder, verify
+    from CEKWorldLib.models.folders import list_models, model_folder, verify
 
     names = args.model or list_models()
     if not names:

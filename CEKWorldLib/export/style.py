@@ -1,16 +1,16 @@
-"""What the pictures have in common."""
+"""What the pictures have in common. Its words and colours serve tables and DICOM objects too, without matplotlib."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.export.atomic import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SYNTHETIC, ACQUIRED = "SYNTHETIC", "ACQUIRED"
 RESEARCH = "research use only  ·  not for diagnosis"
@@ -40,6 +40,8 @@ def save_png(figure: Figure, path: Path | str, dpi: int) -> None:
     Raises:
         CEKWorldError: the file cannot be written.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with replacing(Path(path)) as temporary:
         FigureCanvasAgg(figure).print_figure(
             temporary,
@@ -56,6 +58,9 @@ def save_picture(figure: Figure, path: Path | str, dpi: int, title: str) -> None
     Raises:
         CEKWorldError: another suffix, or the file cannot be written.
     """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     path = Path(path)
     form = path.suffix.lower().removeprefix(".")
     if form not in ("png", "svg"):

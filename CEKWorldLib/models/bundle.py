@@ -1,18 +1,10 @@
-"""Model folders: weights, configuration and card in MONAI-bundle layout, checked before use.
-
-    NAME/
-      configs/metadata.json   what the model is, its data, its limits (MONAI bundle metadata)
-      configs/model.json      the network's configuration
-      models/model.safetensors
-      docs/README.md          the model card
-      manifest.json           sha256 and size of every file above
+"""Models out of model folders, whose layout is in ``folders``, and into them.
 
 Weights are safetensors alone and are checked against the manifest before a tensor is made.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,57 +17,21 @@ from safetensors.torch import save_file
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.configuration import Configuration
+from CEKWorldLib.models.folders import (
+    CARD,
+    CONFIGURATION,
+    MANIFEST,
+    METADATA,
+    WEIGHTS,
+    model_folder,
+    read_json,
+    sha256_of,
+    verify,
+)
 from CEKWorldLib.models.world import WorldModel, channels_last
 
 if TYPE_CHECKING:
     from CEKWorldLib.models.paper import PaperWorldModel
-
-SHIPPED = Path(__file__).parents[2] / "Resources" / "models"
-_WEIGHTS, _CONFIGURATION, _METADATA, _CARD = (
-    Path("models/model.safetensors"),
-    Path("configs/model.json"),
-    Path("configs/metadata.json"),
-    Path("docs/README.md"),
-)
-_LARGEST_BYTES = 8 << 30
-
-
-def list_models() -> list[str]:
-    """Names of the shipped models."""
-    return sorted(p.parent.name for p in SHIPPED.glob("*/manifest.json"))
-
-
-def model_folder(name_or_folder: str | Path) -> Path:
-    """The folder of a shipped model's name, or the folder itself.
-
-    Raises:
-        CEKWorldError: neither a name nor a model folder.
-    """
-    for folder in (SHIPPED / str(name_or_folder), Path(name_or_folder)):
-        if (folder / "manifest.json").is_file():
-            return folder
-    raise CEKWorldError(
-        f"There is no model '{name_or_folder}'. Give one of {', '.join(list_models()) or '(none shipped)'}, or a "
-        "folder that holds manifest.json."
-    )
-
-
-def verify(folder: Path) -> str:
-    """Checks every file of a model folder against its manifest and gives the sha256 of the weights.
-
-    Raises:
-        CEKWorldError: a file is missing or differs, naming it.
-    """
-    manifest = _read_json(folder / "manifest.json")
-    if str(_WEIGHTS) not in manifest:
-        raise CEKWorldError(f"{folder / 'manifest.json'} lists no {_WEIGHTS}. Fetch the model folder again.")
-    for name, entry in manifest.items():
-        path = folder / name
-        if not path.is_file():
-            raise CEKWorldError(f"The model file {path} is missing. Fetch the model folder again.")
-        if path.stat().st_size != entry["bytes"] or _sha256(path) != entry["sha256"]:
-            raise CEKWorldError(f"The model file {path} is damaged or was changed (sha256). Fetch the model again.")
-    return manifest[str(_WEIGHTS)]["sha256"]
 
 
 def load_model(name_or_folder: str | Path = "compact") -> WorldModel:
@@ -86,9 +42,9 @@ def load_model(name_or_folder: str | Path = "compact") -> WorldModel:
     """
     folder = model_folder(name_or_folder)
     digest = verify(folder)
-    model = _built(_read_json(folder / _CONFIGURATION))
+    model = _built(read_json(folder / CONFIGURATION))
     expected = model.state_dict()
-    path = folder / _WEIGHTS
+    path = folder / WEIGHTS
     try:
         with safe_open(path, "pt") as file:
             names = set(file.keys())
@@ -123,29 +79,24 @@ def save_model(model: WorldModel | PaperWorldModel, folder: Path, metadata: dict
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
-        for name in (_WEIGHTS, _CONFIGURATION, _CARD):
+        for name in (WEIGHTS, CONFIGURATION, CARD):
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().half().contiguous() for k, v in model.state_dict().items()}, staging / _WEIGHTS)
-        _write_json(staging / _CONFIGURATION, model.configuration.as_dict())
-        _write_json(staging / _METADATA, metadata)
-        (staging / _CARD).write_text(card)
+        save_file({k: v.detach().half().contiguous() for k, v in model.state_dict().items()}, staging / WEIGHTS)
+        _write_json(staging / CONFIGURATION, model.configuration.as_dict())
+        _write_json(staging / METADATA, metadata)
+        (staging / CARD).write_text(card)
         manifest: dict[str, dict[str, Any]] = {
-            str(name): {"sha256": _sha256(staging / name), "bytes": (staging / name).stat().st_size}
-            for name in (_WEIGHTS, _CONFIGURATION, _METADATA, _CARD)
+            str(name): {"sha256": sha256_of(staging / name), "bytes": (staging / name).stat().st_size}
+            for name in (WEIGHTS, CONFIGURATION, METADATA, CARD)
         }
-        _write_json(staging / "manifest.json", manifest)
+        _write_json(staging / MANIFEST, manifest)
         staging.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return manifest[str(_WEIGHTS)]["sha256"]
-
-
-def model_metadata(name_or_folder: str | Path) -> dict[str, Any]:
-    """The metadata of a model folder."""
-    return _read_json(model_folder(name_or_folder) / _METADATA)
+    return manifest[str(WEIGHTS)]["sha256"]
 
 
 def _difference(found: set[str], expected: set[str]) -> str:
@@ -153,20 +104,6 @@ def _difference(found: set[str], expected: set[str]) -> str:
     return "; ".join(
         part for part in (f"missing {missing}" if missing else "", f"unexpected {extra}" if extra else "") if part
     )
-
-
-def _sha256(path: Path) -> str:
-    if path.stat().st_size > _LARGEST_BYTES:
-        raise CEKWorldError(f"{path} is larger than {_LARGEST_BYTES >> 30} GB, which no CEKWorld model is.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CEKWorldError(f"The model file {path} cannot be read ({type(error).__name__}).") from error
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ class FrameStore:
         self._kept: set[float] = set()
         self._times: list[float] = []
         self._bytes = 0
+        self._glance: tuple[float, Any] | None = None
 
     @property
     def times_s(self) -> tuple[float, ...]:
@@ -52,10 +53,21 @@ class FrameStore:
                 return
             self._drop(oldest)
 
+    def put_glance(self, time_s: float, voxels: np.ndarray) -> None:
+        """Takes the one time between the frames that is looked at; it is none of ``times_s``, and the next replaces it.
+
+        Args:
+            time_s: seconds after injection start.
+            voxels: as for ``put``.
+        """
+        self._glance = (time_s, image_of(voxels))
+
     def image(self, time_s: float) -> Any | None:
         """The frame of exactly that time, or None."""
         if time_s in self._images:
             self._images.move_to_end(time_s)
+        elif self._glance is not None and self._glance[0] == time_s:
+            return self._glance[1]
         return self._images.get(time_s)
 
     def voxels(self, time_s: float) -> np.ndarray:
@@ -68,6 +80,8 @@ class FrameStore:
         Raises:
             LookupError: there is no frame.
         """
+        if self._glance is not None and self._glance[0] == time_s and time_s not in self._images:
+            return [(1.0, array_of(self._glance[1]))]
         if not self._times:
             raise LookupError("there are no frames yet")
         after = bisect_left(self._times, time_s)
@@ -82,6 +96,7 @@ class FrameStore:
         self._kept.clear()
         self._times.clear()
         self._bytes = 0
+        self._glance = None
 
     def _used(self, time_s: float) -> np.ndarray:
         self._images.move_to_end(time_s)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from CEKWorldLib.kinetics.roi import RoiResult, roi_curves
 from CEKWorldLib.kinetics.settings import Mode, Settings
-from CEKWorldLib.scene.frame_store import FrameStore
 from CEKWorldLib.scene.region import Region
 
 
+class Frames(Protocol):
+    """A series that is read by time, as ``frame_store.FrameStore`` is."""
+
+    @property
+    def times_s(self) -> tuple[float, ...]: ...
+
+    def voxels(self, time_s: float) -> np.ndarray: ...
+
+
 def region_curve(
-    frames: FrameStore,
+    frames: Frames,
     region: Region,
     settings: Settings | None = None,
     mode: Mode = "mean",

@@ -98,13 +98,26 @@ class SceneSession:
         Raises:
             CEKWorldError: of another shape than the exam.
         """
-        if voxels.shape != self._opened.grid.shape:
-            raise CEKWorldError(f"A frame of {voxels.shape} does not fit the exam's {self._opened.grid.shape}.")
+        self._check_shape(voxels)
         self._frames.put(time_s, voxels)
+
+    def put_glance(self, time_s: float, voxels: np.ndarray) -> None:
+        """Takes the volume of a time between the frames that is looked at, as ``put_frame``; it becomes no phase.
+
+        Raises:
+            CEKWorldError: of another shape than the exam.
+        """
+        self._check_shape(voxels)
+        self._frames.put_glance(time_s, voxels)
 
     @property
     def is_open(self) -> bool:
         return self._open is not None
+
+    @property
+    def series_is_synthetic(self) -> bool:
+        """Whether what is shown was synthesized."""
+        return self._opened.provenance is not None
 
     @property
     def times_s(self) -> tuple[float, ...]:
@@ -203,6 +216,10 @@ class SceneSession:
         if self._open is None:
             raise CEKWorldError("There is no exam yet; choose a volume first.")
         return self._open
+
+    def _check_shape(self, voxels: np.ndarray) -> None:
+        if voxels.shape != self._opened.grid.shape:
+            raise CEKWorldError(f"A frame of {voxels.shape} does not fit the exam's {self._opened.grid.shape}.")
 
     def _begin(self, name: str, grid: Volume, provenance: Provenance | None, window: Window) -> None:
         self._frames.clear()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from CEKWorldLib.worker.command import LOCAL, configured
 from CEKWorldLib.worker.messages import LineSplitter
 
-COMMAND = (sys.executable, "-m", "CEKWorldLib.worker")
+COMMAND = (sys.executable, *LOCAL)
 _NOT_FOUND = 127  # what a shell exits with where there is no such program
 
 
@@ -18,19 +19,19 @@ class AsyncioTransport:
     The worker's standard error is this process's own.
 
     Args:
-        command: of the worker.
+        command: of the worker; None takes the one that the environment asks for.
 
     Attributes:
         ended: set when the process has ended and ``on_exit`` was called.
         pid: of the process, once it runs.
     """
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self.on_line = _ignore_line
-        self.on_exit = _ignore_exit
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        self.on_line: Callable[[str], None] = _ignore_line
+        self.on_exit: Callable[[int | None], None] = _ignore_exit
         self.ended = asyncio.Event()
         self.pid: int | None = None
-        self._command = command
+        self._command = command or (sys.executable, *configured())
         self._unsent: list[str] = []
         self._pipes: _Pipes | None = None
         self._starting: asyncio.Task | None = None  # held, as the event loop alone does not keep it alive

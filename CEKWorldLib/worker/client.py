@@ -12,7 +12,7 @@ import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Anatomy, Injection
-from CEKWorldLib.worker.interface import Frame, Status, SynthesisClient, Transport, Voxels, WorkerError
+from CEKWorldLib.worker.interface import CONNECTION_LOST, Frame, Status, SynthesisClient, Transport, Voxels, WorkerError
 from CEKWorldLib.worker.jobs import CurveJob, FrameJob, Holdings, Job, PrepareJob, SynthesizeJob
 from CEKWorldLib.worker.lanes import Lane
 from CEKWorldLib.worker.messages import (
@@ -297,9 +297,10 @@ class WorkerClient(SynthesisClient):
             message = f"{reason} It was started {_ATTEMPTS} times in vain; see its output for the cause."
             self._give_up(WorkerError("died", message))
             return
+        # First, so that what a viewer asks for on hearing of the failures waits for the next worker.
+        self._start(Status("restarting", f"{reason} It is being started again; what is shown stays."))
         for lane in self._lanes:
             lane.fail_running(WorkerError("died", f"{reason} It is being started again; repeat what you asked for."))
-        self._start(Status("restarting", f"{reason} It is being started again; what is shown stays."))
 
     def _give_up(self, error: WorkerError) -> None:
         self._tell(Status("failed", str(error)))
@@ -323,6 +324,6 @@ def _error(failed: Failed) -> WorkerError:
 
 
 def _how(code: int | None) -> str:
-    if code is None:
+    if code is None or code == CONNECTION_LOST:
         return "connection lost"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -14,6 +14,9 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Acquisition, Anatomy, Injection
 from CEKWorldLib.worker.messages import CurveReady, FailureKind, Geometry, Prepared, Progress, Synthesized
 
+CONNECTION_LOST = 75
+"""Exit code of a worker process whose remote host is gone; ``EX_TEMPFAIL`` of sysexits.h."""
+
 
 class WorkerError(CEKWorldError):
     """A request the worker could not do.

@@ -14,7 +14,6 @@ from CEKWorldLib.exam.checks import check_volume, contrast_warnings
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.protocol import Acquisition
-from CEKWorldLib.exam.reading import read_exam
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.models.bundle import load_model
 from CEKWorldLib.models.world import WorldModel
@@ -100,6 +99,9 @@ class Service:
         except Exception as error:
             return failed(request.id, error, self._device)
 
+    def close(self) -> None:
+        """Has nobody to take leave of: what the sessions hold ends with the process."""
+
     @property
     def _device(self) -> str:
         if self._latest is not None:
@@ -121,6 +123,8 @@ class Service:
         return Prepared(request.id, geometry, slice_axis(pre), exam.warnings)
 
     def _read_exam(self, request: Prepare) -> Exam:
+        from CEKWorldLib.exam.reading import read_exam  # pydicom takes a second, and a viewer's voxels need none of it
+
         assert request.path is not None
         return read_exam(request.path, request.anatomy, request.series)
 

@@ -1,0 +1,91 @@
+"""Fetches frames from the worker one by one, the one the user looks at first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError, Future
+
+import numpy as np
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.gui.signals import Signal
+from CEKWorldLib.worker.interface import Frame, SynthesisClient
+
+
+class FrameReader:
+    """One frame is under way at a time; a glance at a time goes before the phases that are collected.
+
+    Args:
+        client: of the worker.
+        put_phase: takes a phase that was collected: its time and voxels, which are a copy.
+        put_glance: takes a time the user looks at, likewise.
+
+    Attributes:
+        collected: emitted when all phases asked for have been taken.
+        failed: emitted with the ``CEKWorldError`` that ended the collection.
+    """
+
+    def __init__(
+        self,
+        client: SynthesisClient,
+        put_phase: Callable[[float, np.ndarray], None],
+        put_glance: Callable[[float, np.ndarray], None],
+    ) -> None:
+        self.collected = Signal()
+        self.failed = Signal()
+        self._client = client
+        self._put_phase = put_phase
+        self._put_glance = put_glance
+        self._phases: list[float] = []
+        self._is_collecting = False
+        self._glance: float | None = None
+        self._underway: Future[Frame] | None = None
+
+    def glance(self, time_s: float) -> None:
+        """Reads a time as it is now, slices that are not synthesized yet included; only the latest one asked for."""
+        self._glance = time_s
+        self._next()
+
+    def collect(self, times_s: Iterable[float]) -> None:
+        """Reads finished phases, in the order given."""
+        self._phases = list(times_s)
+        self._is_collecting = True
+        self._next()
+
+    def stop(self) -> None:
+        """Forgets what was asked for; a frame under way is not taken any more."""
+        self._phases.clear()
+        self._is_collecting = False
+        self._glance = self._underway = None
+
+    def _next(self) -> None:
+        if self._underway is not None:
+            return
+        if self._glance is not None:
+            time_s, self._glance = self._glance, None
+            self._read(time_s, self._put_glance, partial=True)
+        elif self._phases:
+            self._read(self._phases.pop(0), self._put_phase, partial=False)
+        elif self._is_collecting:
+            self._is_collecting = False
+            self.collected.emit()
+
+    def _read(self, time_s: float, put: Callable[[float, np.ndarray], None], partial: bool) -> None:
+        future = self._underway = self._client.frame(time_s, partial=partial, extrapolate=True)
+        future.add_done_callback(lambda done: self._arrived(done, put, partial))
+
+    def _arrived(self, future: Future[Frame], put: Callable[[float, np.ndarray], None], partial: bool) -> None:
+        if future is not self._underway:
+            return
+        self._underway = None
+        try:
+            frame = future.result()
+        except (CancelledError, CEKWorldError) as error:
+            if not partial:
+                self.stop()
+                self.failed.emit(error if isinstance(error, CEKWorldError) else CEKWorldError("Reading was stopped."))
+                return
+            # A glance that fails costs nothing: the preview stays, and the next rest of the slider asks again.
+        else:
+            put(frame.t_s, np.array(frame.voxels))  # its slot is written to again
+        self._next()

@@ -1,0 +1,113 @@
+"""What the user has chosen as input, read from its nodes: a pre-contrast volume, or an acquired series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.grid import slice_axis
+from CEKWorldLib.exam.protocol import Acquisition
+from CEKWorldLib.exam.time_series import TimeSeries
+from CEKWorldLib.exam.volume import Volume
+from CEKWorldLib.scene.acquired_series import series_of_multivolume, series_of_sequence
+from CEKWorldLib.scene.geometry import volume_of, world_to_ijk
+from CEKWorldLib.scene.owned_nodes import ROLE_KEY
+
+_UIDS = "DICOM.instanceUIDs"  # the instances a volume was loaded from, in one text
+_FRAMES = "MultiVolume.NumberOfFrames"
+
+
+def is_own(node: Any) -> bool:
+    """Whether a node is what the panel shows, and not something to start from."""
+    return node.GetAttribute(ROLE_KEY) is not None
+
+
+def first_volume(scene: Any) -> Any | None:
+    """The first volume that may be meant as input."""
+    nodes = (
+        scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode")
+        for n in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"))
+    )
+    return next((node for node in nodes if not is_own(node) and not node.GetHideFromEditors()), None)
+
+
+def is_series(node: Any) -> bool:
+    """Whether a node holds several times."""
+    if node.IsA("vtkMRMLSequenceNode") or node.IsA("vtkMRMLMultiVolumeNode"):
+        return True
+    image = node.GetImageData()
+    return image is not None and image.GetNumberOfScalarComponents() > 1 and node.GetAttribute(_FRAMES) is not None
+
+
+def series_of(node: Any, times_s: Sequence[float] | None, injection_s: float | None) -> TimeSeries:
+    """An acquired series.
+
+    Args:
+        node: sequence or multi-volume.
+        times_s: as for ``scene.acquired_series.series_of_sequence``.
+        injection_s: likewise.
+
+    Raises:
+        CEKWorldError: no series, or its times are not known.
+    """
+    read = series_of_sequence if node.IsA("vtkMRMLSequenceNode") else series_of_multivolume
+    return read(node, times_s, injection_s)
+
+
+def pre_contrast(node: Any) -> Volume:
+    """A copy of a volume, as the user may go on to edit the node.
+
+    Raises:
+        CEKWorldError: no voxels, moved by a transform, or a colour image.
+    """
+    if node.GetImageData() is not None and node.GetImageData().GetNumberOfScalarComponents() != 1:
+        raise CEKWorldError(f"The volume '{node.GetName()}' has several values per voxel; choose a plain MR volume.")
+    volume = volume_of(node)
+    return volume.like(np.array(volume.voxels, np.float32, order="C"))
+
+
+def acquisition_of_node(node: Any, file_of_instance: Callable[[str], str]) -> Acquisition:
+    """Sequence settings from the DICOM file a volume was loaded from; nothing known where it was not, or is gone.
+
+    Args:
+        node: volume.
+        file_of_instance: the DICOM database's answer to a SOPInstanceUID, "" where it has none.
+    """
+    uids = (node.GetAttribute(_UIDS) or "").split()
+    file = file_of_instance(uids[0]) if uids else ""
+    if not file or not Path(file).is_file():
+        return Acquisition()
+    from CEKWorldLib.exam.dicom_files import parse
+    from CEKWorldLib.exam.dicom_protocol import acquisition_of
+
+    return acquisition_of(parse(Path(file), pixels=False))
+
+
+def source_folder(node: Any, file_of_instance: Callable[[str], str]) -> Path | None:
+    """A DICOM file of the series a volume was loaded from, beside the others; None where it was not DICOM."""
+    uids = (node.GetAttribute(_UIDS) or "").split()
+    file = file_of_instance(uids[0]) if uids else ""
+    return Path(file) if file and Path(file).is_file() else None
+
+
+def shown_slice(scene: Any, volume_node: Any) -> int:
+    """Which slice of a volume's acquired plane the slice views show: the one of the view that lies most in that plane.
+
+    Without a view the middle one.
+    """
+    axis = slice_axis(volume_of(volume_node))
+    to_ijk = world_to_ijk(volume_node)
+    last = volume_node.GetImageData().GetDimensions()[2 - axis] - 1
+    row = to_ijk[2 - axis]
+    best, shown = 0.0, last / 2
+    for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+        view = scene.GetNthNodeByClass(n, "vtkMRMLSliceNode").GetSliceToRAS()
+        normal, centre = ([view.GetElement(i, column) for i in range(3)] for column in (2, 3))
+        along = abs(float(row[:3] @ normal)) / float(np.linalg.norm(row[:3]))
+        if along > best:
+            best, shown = along, float(row @ [*centre, 1.0])
+    return int(np.clip(np.rint(shown), 0, last))

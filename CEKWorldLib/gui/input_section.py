@@ -1,0 +1,123 @@
+"""The section Input: volume or series, model, device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.time_series import TimeSeries
+from CEKWorldLib.gui.application import Application
+from CEKWorldLib.gui.connections import Connections
+from CEKWorldLib.gui.gpu_query import GpuQuery
+from CEKWorldLib.gui.input_nodes import is_series, series_of
+from CEKWorldLib.gui.machine_state import Gpu, device_text
+from CEKWorldLib.gui.model_library import ModelLibrary
+from CEKWorldLib.gui.parameters import Parameters
+from CEKWorldLib.gui.showing_errors import errors_shown
+from CEKWorldLib.gui.signals import Signal
+from CEKWorldLib.gui.widgets import quiet, say
+from CEKWorldLib.scene.acquired_series import series_of_volumes
+from CEKWorldLib.synthesis.times import parse_times
+
+
+class InputSection:
+    """What is synthesized, or shown.
+
+    Args:
+        ui: the panel's widgets.
+        application: around the panel.
+        library: of models.
+
+    Attributes:
+        model_chosen: emitted with the key of a model.
+        series_given: emitted with the name of an acquired series and the series.
+    """
+
+    def __init__(self, ui: Any, application: Application, library: ModelLibrary) -> None:
+        self.model_chosen, self.series_given = Signal(), Signal()
+        self._ui = ui
+        self._application = application
+        self._library = library
+        self._keys: list[str] = []
+        self._gpus: list[Gpu] = []
+        self._worker_device: str | None = None
+        self._parameters: Parameters | None = None
+        self._gpu_query = GpuQuery(self._take_gpus)
+        self._connections = Connections()
+        self._connections.add(ui.modelSelector, "currentIndexChanged(int)", self._choose_model)
+        self._connections.add(ui.modelCardButton, "clicked()", self.show_card)
+        self._connections.add(ui.showSeriesButton, "clicked()", self.show_series)
+
+    def set_parameters(self, parameters: Parameters | None) -> None:
+        self._parameters = parameters
+
+    def update(self) -> None:
+        """Shows the models there are, and the chosen one."""
+        if self._parameters is None:
+            return
+        entries = self._library.entries
+        keys = [entry.key for entry in entries]
+        with quiet(self._ui.modelSelector):
+            if keys != self._keys:
+                self._keys = keys
+                self._ui.modelSelector.clear()
+                for entry in entries:
+                    self._ui.modelSelector.addItem(entry.title)
+            if self._parameters.model in keys:
+                self._ui.modelSelector.setCurrentIndex(keys.index(self._parameters.model))
+
+    def ask_device(self) -> None:
+        """Looks at GPU and memory again."""
+        self._gpu_query.ask()
+
+    def tell_worker_device(self, device: str | None) -> None:
+        self._worker_device = device
+        self.ask_device()
+
+    def show_card(self) -> None:
+        with errors_shown(self._application):
+            if self._parameters is not None:
+                entry = self._library.entry(self._parameters.model)
+                title = _("Model card and licence of '{name}'").format(name=entry.title)
+                self._application.show_text(title, self._library.card(entry.key))
+
+    def show_series(self) -> None:
+        """Reads the acquired series that is chosen, and hands it on."""
+        with errors_shown(self._application):
+            self.series_given.emit(*self._series())
+
+    def close(self) -> None:
+        self._connections.end()
+        self._gpu_query.close()
+
+    def _series(self) -> tuple[str, TimeSeries]:
+        text = self._ui.acquiredTimesEdit.text.strip()
+        times = parse_times(text) if text else None
+        volumes = self._checked_volumes()
+        if volumes:
+            if times is None:
+                raise CEKWorldError(
+                    _("Volumes that were loaded one by one do not tell their times; give a time for each of them.")
+                )
+            return volumes[0].GetName(), series_of_volumes(volumes, times)
+        node = self._parameters.inputNode if self._parameters is not None else None
+        if node is None or not is_series(node):
+            raise CEKWorldError(_("Choose a sequence or a multi-volume, or check the volumes of the exam."))
+        return node.GetName(), series_of(node, times, None)
+
+    def _checked_volumes(self) -> list[Any]:
+        """Asked one by one: a list of nodes is nothing that PythonQt is sure to convert."""
+        scene, kind = self._application.scene, "vtkMRMLScalarVolumeNode"
+        nodes = [scene.GetNthNodeByClass(n, kind) for n in range(scene.GetNumberOfNodesByClass(kind))]
+        return [node for node in nodes if self._ui.phasesSelector.checkState(node) == qt.Qt.Checked]
+
+    def _choose_model(self, index: int) -> None:
+        if 0 <= index < len(self._keys):
+            self.model_chosen.emit(self._keys[index])
+
+    def _take_gpus(self, gpus: list[Gpu]) -> None:
+        self._gpus = gpus
+        say(self._ui.deviceStatusLabel, device_text(gpus, self._worker_device))

@@ -1,0 +1,222 @@
+"""The panel: its sections, and how one thing leads to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.time_series import TimeSeries
+from CEKWorldLib.gui.application import Application
+from CEKWorldLib.gui.choices import OverlayChoice
+from CEKWorldLib.gui.curve_measuring import CurveMeter
+from CEKWorldLib.gui.curves_section import CurvesSection
+from CEKWorldLib.gui.export_section import ExportSection
+from CEKWorldLib.gui.input_section import InputSection
+from CEKWorldLib.gui.model_library import ModelLibrary
+from CEKWorldLib.gui.overlays import show_overlay
+from CEKWorldLib.gui.parameters import Parameters, curve_settings
+from CEKWorldLib.gui.setup_section import SetupSection, own_models
+from CEKWorldLib.gui.showing_errors import errors_shown
+from CEKWorldLib.gui.synthesis_run import SynthesisRun
+from CEKWorldLib.gui.synthesize_section import SynthesizeSection
+from CEKWorldLib.gui.time_section import TimeSection
+from CEKWorldLib.gui.timers import MakeTimer
+from CEKWorldLib.gui.worker_holder import EndableTransport, WorkerHolder
+from CEKWorldLib.scene.geometry import volume_of
+from CEKWorldLib.scene.scene_session import SceneSession
+from CEKWorldLib.worker.interface import Status
+
+_FIRST_LOOK_S = 70.0  # after arrival: tissue enhances, and most lesions are near their peak
+_SOURCE_FRAMES = 2  # at injection and at arrival: nothing to take off yet, and no curve
+_EXIT_MS = 2000  # for the worker, when Slicer quits
+
+
+class Panel:
+    """Everything behind the widgets of the module.
+
+    Args:
+        ui: the widgets of ``CEKWorld.ui``.
+        application: around the panel.
+        connect: makes a worker's transport.
+        make_timer: makes a timer.
+
+    Attributes:
+        session: the series in the scene.
+        run: the synthesis.
+        meter: the curves.
+        time: slider and playback.
+    """
+
+    def __init__(
+        self, ui: Any, application: Application, connect: Callable[[], EndableTransport], make_timer: MakeTimer
+    ) -> None:
+        self._application = application
+        self._parameters: Parameters | None = None
+        self._overlay = OverlayChoice.NONE
+        self._arrival_s: float | None = None
+        self.session = SceneSession(application.scene, self._scene_closed)
+        self.workers = WorkerHolder(connect)
+        self.time = TimeSection(ui, self.session, make_timer)
+        self.run = SynthesisRun(self.session, make_timer, lambda: self.time.scrubber.time_s)
+        self.meter = CurveMeter(self.session, make_timer, lambda: self.run.store)
+        library = ModelLibrary(own_models(application))
+        self.input = InputSection(ui, application, library)
+        self.synthesize = SynthesizeSection(ui, application, self.run, self.workers)
+        self.curves = CurvesSection(ui, application, self.session, self.meter)
+        self.export = ExportSection(ui, application, self.session, self.run, self.meter)
+        self.setup = SetupSection(ui, application, library, self.workers)
+        self._sections = (self.input, self.synthesize, self.curves, self.export, self.setup)
+        self._lead()
+
+    def set_parameters(self, parameters: Parameters | None) -> None:
+        """Takes the choices of a scene; None while there is none."""
+        self._parameters = parameters
+        for section in self._sections:
+            section.set_parameters(parameters)
+        self.update()
+
+    def update(self) -> None:
+        """Follows the choices."""
+        parameters = self._parameters
+        if parameters is None:
+            return
+        self.time.set_playback(parameters.speed, parameters.loop)
+        self.session.settings = curve_settings(parameters, self._arrival_s)
+        for section in self._sections:
+            section.update()
+        if self.session.is_open and len(self.session.times_s) > _SOURCE_FRAMES:
+            self._show_as_chosen(parameters)
+
+    def enter(self) -> None:
+        """The module is opened: its series comes back into the views."""
+        for annotation in self._application.annotations():
+            self.session.caption.add(annotation)
+        self.setup.look_at_packages()
+        self.input.ask_device()
+        self.curves.editor.enter()
+        if self.session.is_open:
+            self.session.show_in_views()
+            self.time.scrubber.refresh()
+
+    def exit(self) -> None:
+        """Another module is opened: the views are given back as they were found."""
+        self.time.playback.stop()
+        self.curves.editor.exit()
+        self.session.follow_mouse(False)
+        self.session.layers.restore()
+        self.session.caption.clear()
+        self._application.restore_layout()
+        self._overlay = OverlayChoice.NONE
+
+    def close(self) -> None:
+        """The module is unloaded, or loaded anew."""
+        self.exit()
+        self.run.forget()
+        self.meter.stop()
+        for section in (*self._sections, self.time):
+            section.close()
+        self.workers.close(_EXIT_MS)
+        self.session.close()
+
+    def show_series(self, name: str, series: TimeSeries) -> None:
+        """Shows an acquired series."""
+        self.run.forget()
+        self.run.metadata = {}
+        self._arrival_s = None
+        self.session.open_series(name, series)
+        self.session.show_in_views()
+        self.export.open(self._parameters.inputNode if self._parameters is not None else None)
+        self.time.open(float(series.times_s[0]), float(series.times_s[-1]), float(series.times_s[0]))
+        for note in series.notes:
+            self._application.show_status(note)
+        self._measure_anew()
+
+    def _lead(self) -> None:
+        """What leads to what."""
+        self.input.series_given.connect(self.show_series)
+        self.input.model_chosen.connect(self._choose_model)
+        self.setup.models_changed.connect(self._choose_model)
+        self.workers.status_changed.connect(self._follow_worker)
+        self.run.changed.connect(lambda _step: self.export.update())
+        self.run.changed.connect(lambda _step: self._follow_samples())
+        self.run.opened.connect(self._exam_opened)
+        self.run.glanced.connect(self.time.scrubber.refresh)
+        self.run.collected.connect(self._phases_collected)
+        self.time.scrubber.rested.connect(self.run.glance)
+
+    def _exam_opened(self) -> None:
+        request = self.run.request
+        assert request is not None
+        self._arrival_s = request.injection.arrival_s
+        self.session.show_in_views()
+        self.export.open(self._parameters.inputNode if self._parameters is not None else None)
+        last = max(request.times_s)
+        self.time.open(0.0, last, min(self._arrival_s + _FIRST_LOOK_S, last))
+        self.update()
+
+    def _phases_collected(self) -> None:
+        self.time.show_phases()
+        self.time.scrubber.refresh()
+        self._measure_anew()
+
+    def _measure_anew(self) -> None:
+        """The series is another: what is shown of it and measured on it is done again."""
+        self._overlay = OverlayChoice.NONE
+        self.update()
+        self.meter.measure()
+
+    def _follow_samples(self) -> None:
+        """Curves get their spread as soon as all samples are there."""
+        if self.run.store is not None:
+            self.meter.measure()
+
+    def _follow_worker(self, status: Status) -> None:
+        device = None
+        client = self.workers.client
+        if status.state == "ready" and client is not None and client.opened.done():
+            device = client.opened.result().device
+        self.input.tell_worker_device(device)
+        if status.message:
+            self._application.show_status(status.message)
+
+    def _choose_model(self, key: str) -> None:
+        if self._parameters is not None:
+            self._parameters.model = key
+        self.update()
+
+    def _show_as_chosen(self, parameters: Parameters) -> None:
+        """Subtraction, projection and overlay."""
+        if self.session.subtracted != parameters.subtraction:
+            self.session.subtracted = parameters.subtraction
+            self.time.scrubber.refresh()
+        if parameters.projection:
+            grid = volume_of(self.session.output)
+            self.session.layers.project(max(n * s for n, s in zip(grid.shape[::-1], grid.spacing, strict=True)))
+        else:
+            self.session.layers.stop_projecting()
+        if parameters.overlay is not self._overlay:
+            self._show_overlay(parameters)
+
+    def _show_overlay(self, parameters: Parameters) -> None:
+        wanted, self._overlay = parameters.overlay, parameters.overlay
+        busy = self._application.busy(_("Computing the overlay"))
+        try:
+            with errors_shown(self._application):
+                try:
+                    show_overlay(self.session, wanted, self.run.store, busy.report)
+                except CEKWorldError:
+                    self._overlay = parameters.overlay = OverlayChoice.NONE
+                    raise
+        finally:
+            busy.close()
+
+    def _scene_closed(self) -> None:
+        self.run.forget()
+        self.meter.stop()
+        self.curves.forget()
+        self.export.forget()
+        self.time.clear()
+        self._arrival_s, self._overlay = None, OverlayChoice.NONE

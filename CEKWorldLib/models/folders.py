@@ -1,0 +1,97 @@
+"""Model folders: weights, configuration and card in MONAI-bundle layout, found and checked without PyTorch.
+
+    NAME/
+      configs/metadata.json   what the model is, its data, its limits (MONAI bundle metadata)
+      configs/model.json      the network's configuration
+      models/model.safetensors
+      docs/README.md          the model card
+      manifest.json           sha256 and size of every file above
+
+Weights are safetensors alone and are checked against the manifest before a tensor is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from CEKWorldLib.errors import CEKWorldError
+
+MANIFEST = "manifest.json"
+SHIPPED = Path(__file__).parents[2] / "Resources" / "models"
+WEIGHTS, CONFIGURATION, METADATA, CARD = (
+    Path("models/model.safetensors"),
+    Path("configs/model.json"),
+    Path("configs/metadata.json"),
+    Path("docs/README.md"),
+)
+_LARGEST_BYTES = 8 << 30
+
+
+def list_models() -> list[str]:
+    """Names of the shipped models."""
+    return sorted(p.parent.name for p in SHIPPED.glob(f"*/{MANIFEST}"))
+
+
+def model_folder(name_or_folder: str | Path) -> Path:
+    """The folder of a shipped model's name, or the folder itself.
+
+    Raises:
+        CEKWorldError: neither a name nor a model folder.
+    """
+    for folder in (SHIPPED / str(name_or_folder), Path(name_or_folder)):
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise CEKWorldError(
+        f"There is no model '{name_or_folder}'. Give one of {', '.join(list_models()) or '(none shipped)'}, or a "
+        f"folder that holds {MANIFEST}."
+    )
+
+
+def verify(folder: Path) -> str:
+    """Checks every file of a model folder against its manifest and gives the sha256 of the weights.
+
+    Raises:
+        CEKWorldError: a file is missing or differs, naming it.
+    """
+    manifest = read_json(folder / MANIFEST)
+    if str(WEIGHTS) not in manifest:
+        raise CEKWorldError(f"{folder / MANIFEST} lists no {WEIGHTS}. Fetch the model folder again.")
+    for name, entry in manifest.items():
+        path = folder / name
+        if not path.is_file():
+            raise CEKWorldError(f"The model file {path} is missing. Fetch the model folder again.")
+        if path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
+            raise CEKWorldError(f"The model file {path} is damaged or was changed (sha256). Fetch the model again.")
+    return manifest[str(WEIGHTS)]["sha256"]
+
+
+def model_metadata(name_or_folder: str | Path) -> dict[str, Any]:
+    """The metadata of a model folder."""
+    return read_json(model_folder(name_or_folder) / METADATA)
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file.
+
+    Raises:
+        CEKWorldError: larger than any model.
+    """
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise CEKWorldError(f"{path} is larger than {_LARGEST_BYTES >> 30} GB, which no CEKWorld model is.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The values in a file of a model folder.
+
+    Raises:
+        CEKWorldError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CEKWorldError(f"The model file {path} cannot be read ({type(error).__name__}).") from error

@@ -1,0 +1,20 @@
+"""What a viewer starts as its worker: a process on this machine, or one whose work a remote host does."""
+
+from __future__ import annotations
+
+import os
+
+LOCAL = ("-m", "CEKWorldLib.worker")
+HOST_VARIABLE = "CEKWORLD_WORKER_HOST"
+"""Names the host for all viewers that are started with it; without it nothing leaves the machine."""
+
+
+def remote(url: str) -> tuple[str, ...]:
+    """Python's arguments for a worker at a host such as ``wss://gpu.example:8471``."""
+    return ("-m", "CEKWorldLib.worker.remote", url)
+
+
+def configured() -> tuple[str, ...]:
+    """Python's arguments for the worker that the environment asks for."""
+    host = os.environ.get(HOST_VARIABLE)
+    return remote(host) if host else LOCAL
