@@ -136,6 +136,8 @@ class SynthesisRun:
         """Lets go of run and samples, as when the scene is closed."""
         self._token = object()
         self._impatience.stop()
+        if self._client is not None and self.is_running:
+            self._client.cancel()
         if self._reader is not None:
             self._reader.stop()
             self._reader = None
