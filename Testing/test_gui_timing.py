@@ -214,7 +214,7 @@ class PlayedClient:
 
 def test_a_glance_goes_before_the_phases_and_only_the_latest_counts():
     client, phases, glances, ends = PlayedClient(), [], [], []
-    reader = FrameReader(client, lambda t, v: phases.append(t), lambda t, v: glances.append(t))
+    reader = FrameReader(client, Clock().timer, lambda t, v: phases.append(t), lambda t, v: glances.append(t))
     reader.collected.connect(lambda: ends.append(True))
     reader.collect((30.0, 60.0))
     for time_s in (71.0, 72.0, 73.0):
@@ -227,7 +227,7 @@ def test_a_glance_goes_before_the_phases_and_only_the_latest_counts():
 
 def test_frames_are_copied_out_of_the_slot_they_came_in():
     client, taken = PlayedClient(), []
-    reader = FrameReader(client, lambda t, v: taken.append(v), lambda t, v: None)
+    reader = FrameReader(client, Clock().timer, lambda t, v: taken.append(v), lambda t, v: None)
     slot = np.ones((2, 2, 2), np.float32)
     reader.collect((30.0,))
     client.answer(slot)
@@ -235,9 +235,34 @@ def test_frames_are_copied_out_of_the_slot_they_came_in():
     assert np.all(taken[0] == 1)
 
 
+def test_a_large_frame_is_copied_in_rounds_and_the_next_is_not_asked_for_before():
+    """The slot is written to once the next frame is asked for; a round copies 4 MB."""
+    client, clock, taken = PlayedClient(), Clock(), []
+    reader = FrameReader(client, clock.timer, lambda t, v: taken.append(v), lambda t, v: None)
+    reader.collect((30.0, 60.0))
+    slot = np.arange(10 << 20, dtype=np.float32).reshape(40, 512, 512)
+    client.answer(slot)
+    rounds = 1
+    while not taken:
+        assert len(client.asked) == 1
+        clock.timers[0].fire()
+        rounds += 1
+    assert rounds == 10 and client.asked[-1] == (60.0, False)
+    np.testing.assert_array_equal(taken[0], slot)
+
+
+def test_a_copy_under_way_is_forgotten_with_the_run():
+    client, clock = PlayedClient(), Clock()
+    reader = FrameReader(client, clock.timer, lambda t, v: pytest.fail("taken"), lambda t, v: None)
+    reader.collect((30.0,))
+    client.answer(np.zeros((40, 512, 512), np.float32))
+    reader.stop()
+    clock.pass_ms(100.0)
+
+
 def test_a_phase_that_fails_ends_the_collection_and_a_glance_that_fails_does_not():
     client, failures, phases = PlayedClient(), [], []
-    reader = FrameReader(client, lambda t, v: phases.append(t), lambda t, v: None)
+    reader = FrameReader(client, Clock().timer, lambda t, v: phases.append(t), lambda t, v: None)
     reader.failed.connect(failures.append)
     reader.collect((30.0, 60.0))
     reader.glance(45.0)
@@ -250,7 +275,7 @@ def test_a_phase_that_fails_ends_the_collection_and_a_glance_that_fails_does_not
 
 def test_a_frame_that_arrives_after_the_end_is_not_taken():
     client = PlayedClient()
-    reader = FrameReader(client, lambda t, v: pytest.fail("taken"), lambda t, v: pytest.fail("taken"))
+    reader = FrameReader(client, Clock().timer, lambda t, v: pytest.fail("taken"), lambda t, v: pytest.fail("taken"))
     reader.collect((30.0,))
     reader.stop()
     client.answer(np.zeros((1, 1, 1), np.float32))

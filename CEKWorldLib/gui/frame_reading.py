@@ -8,7 +8,9 @@ from concurrent.futures import CancelledError, Future
 import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.gui.gradual_copy import GradualCopy
 from CEKWorldLib.gui.signals import Signal
+from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.worker.interface import Frame, SynthesisClient
 
 
@@ -17,6 +19,7 @@ class FrameReader:
 
     Args:
         client: of the worker.
+        make_timer: of the application.
         put_phase: takes a phase that was collected: its time and voxels, which are a copy.
         put_glance: takes a time the user looks at, likewise.
 
@@ -28,6 +31,7 @@ class FrameReader:
     def __init__(
         self,
         client: SynthesisClient,
+        make_timer: MakeTimer,
         put_phase: Callable[[float, np.ndarray], None],
         put_glance: Callable[[float, np.ndarray], None],
     ) -> None:
@@ -39,7 +43,8 @@ class FrameReader:
         self._phases: list[float] = []
         self._is_collecting = False
         self._glance: float | None = None
-        self._underway: Future[Frame] | None = None
+        self._underway: Future[Frame] | None = None  # until its voxels are copied: then its slot is written to again
+        self._copy = GradualCopy(make_timer)
 
     def glance(self, time_s: float) -> None:
         """Reads a time as it is now, slices that are not synthesized yet included; only the latest one asked for."""
@@ -57,6 +62,7 @@ class FrameReader:
         self._phases.clear()
         self._is_collecting = False
         self._glance = self._underway = None
+        self._copy.stop()
 
     def _next(self) -> None:
         if self._underway is not None:
@@ -77,15 +83,20 @@ class FrameReader:
     def _arrived(self, future: Future[Frame], put: Callable[[float, np.ndarray], None], partial: bool) -> None:
         if future is not self._underway:
             return
-        self._underway = None
         try:
             frame = future.result()
         except (CancelledError, CEKWorldError) as error:
+            self._underway = None
             if not partial:
                 self.stop()
                 self.failed.emit(error if isinstance(error, CEKWorldError) else CEKWorldError("Reading was stopped."))
                 return
             # A glance that fails costs nothing: the preview stays, and the next rest of the slider asks again.
+            self._next()
         else:
-            put(frame.t_s, np.array(frame.voxels))  # its slot is written to again
+            self._copy.start(frame.voxels, lambda voxels: self._copied(frame.t_s, voxels, put))
+
+    def _copied(self, time_s: float, voxels: np.ndarray, put: Callable[[float, np.ndarray], None]) -> None:
+        self._underway = None
+        put(time_s, voxels)
         self._next()
