@@ -21,6 +21,7 @@ from CEKWorldLib.cli import (
     simulate,
     synthesize,
     train,
+    view,
     worker,
 )
 from CEKWorldLib.cli.options import ManualFormatter
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
         train,
         evaluate,
         bench,
+        view,
         worker,
     ):
         module.add_parser(commands)
