@@ -18,17 +18,21 @@ _TEXT, _GRID, _LINE = "#9aa4b2", "#1f2732", "#5b6675"
 _LEAST_RANGE = (-10.0, 60.0)  # percent; keeps noise in resting tissue from filling the plot
 
 
-def curve_figure(results: Sequence[RoiResult], colours: Sequence[Colour]) -> dict[str, Any]:
+def curve_figure(
+    results: Sequence[RoiResult], colours: Sequence[Colour], first_s: float, last_s: float
+) -> dict[str, Any]:
     """The figure: percent enhancement over time, its spread over samples, lines at t_e and t_l of the first region.
 
     Args:
         results: of the regions; may be none.
         colours: of the regions as they are drawn.
+        first_s: where the time axis begins.
+        last_s: where it ends.
     """
     traces: list[dict[str, Any]] = []
     for result, colour in zip(results, colours, strict=True) if results else ():
         traces += [*_band(result, colour), _curve(result, colour)]
-    return {"data": traces, "layout": _layout(results)}
+    return {"data": traces, "layout": _layout(results, first_s, last_s)}
 
 
 def _curve(result: RoiResult, colour: Colour) -> dict[str, Any]:
@@ -65,9 +69,7 @@ def _band(result: RoiResult, colour: Colour) -> list[dict[str, Any]]:
     ]
 
 
-def _layout(results: Sequence[RoiResult]) -> dict[str, Any]:
-    last = max((float(result.times_s[-1]) for result in results), default=480.0)
-    first = min((float(result.times_s[0]) for result in results), default=0.0)
+def _layout(results: Sequence[RoiResult], first_s: float, last_s: float) -> dict[str, Any]:
     axis = {"gridcolor": _GRID, "zerolinecolor": _LINE, "linecolor": _LINE, "fixedrange": True, "ticks": "outside"}
     values = np.concatenate([*(result.enhancement for result in results), np.array(_LEAST_RANGE)])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -77,7 +79,11 @@ def _layout(results: Sequence[RoiResult]) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": _TEXT, "size": 11},
         "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
-        "xaxis": {**axis, "title": {"text": "time after injection start (s)", "standoff": 8}, "range": [first, last]},
+        "xaxis": {
+            **axis,
+            "title": {"text": "time after injection start (s)", "standoff": 8},
+            "range": [first_s, last_s],
+        },
         "yaxis": {
             **axis,
             "title": {"text": "enhancement (%)", "standoff": 6},
@@ -87,11 +93,11 @@ def _layout(results: Sequence[RoiResult]) -> dict[str, Any]:
         "hovermode": "closest",
         "dragmode": False,
         "autosize": True,
-        **_reference_times(results),
+        **_reference_times(results, last_s),
     }
 
 
-def _reference_times(results: Sequence[RoiResult]) -> dict[str, Any]:
+def _reference_times(results: Sequence[RoiResult], last_s: float) -> dict[str, Any]:
     """Dashed lines where the early and the delayed sample were taken."""
     if not results:
         return {}
@@ -102,7 +108,15 @@ def _reference_times(results: Sequence[RoiResult]) -> dict[str, Any]:
         {"type": "line", "x0": t, "x1": t, "yref": "paper", "y0": 0, "y1": 1, "line": line} for t in known.values()
     ]
     notes = [
-        {"x": t, "y": 1, "yref": "paper", "yanchor": "bottom", "text": f"{name} {t:.0f} s", "showarrow": False}
+        {
+            "x": t,
+            "xanchor": "right" if t > 0.8 * last_s else "center",
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+            "text": f"{name} {t:.0f} s",
+            "showarrow": False,
+        }
         for name, t in known.items()
     ]
     return {"shapes": shapes, "annotations": notes}

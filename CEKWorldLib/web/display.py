@@ -11,6 +11,7 @@ import vtk
 from slicer import vtkMRMLInteractionNode
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.kinetics.maps import maps
 from CEKWorldLib.kinetics.uncertainty import map_uncertainty
 from CEKWorldLib.scene.observers import Observers
@@ -21,6 +22,8 @@ from CEKWorldLib.web.slice_views import SliceViews
 
 _THICKNESS_MM = 1000.0  # of a projection: through any body
 _STRONGEST = 99.0  # percentile of the spread that gets the strongest colour
+_DARK = 0.1  # of the brightest tissue
+_HEADROOM = 1.5  # of the sliders for grey values above the brightest one
 _QUANTITY = "percent_enhancement"
 
 
@@ -56,9 +59,11 @@ class Display:
     def reset(self) -> None:
         """Follows the window of what was opened, and shows it without maps."""
         low, high = self._scene.output.GetImageData().GetScalarRange()
-        self._page.set(grey_range=[float(low), float(max(high, low + 1e-6)) * 1.5], overlay="none")
+        display = self._scene.output.GetDisplayNode()
+        highest = max(_HEADROOM * high, display.GetWindowLevelMax(), low + 1e-6)
+        self._page.set(grey_range=[float(low), float(highest)], overlay="none")
         self._observers.clear()
-        self._observers.add(self._scene.output.GetDisplayNode(), vtk.vtkCommand.ModifiedEvent, self._tell_window)
+        self._observers.add(display, vtk.vtkCommand.ModifiedEvent, self._tell_window)
         self._tell_window()
         self.project()
 
@@ -98,6 +103,7 @@ class Display:
     async def _show_types(self) -> None:
         series = self._scene.series()
         found = await asyncio.to_thread(maps, series.frames, series.times_s, self._scene.settings)
+        found["curve_type"][_is_dark(series.frames[0])] = CurveType.NONE
         self._scene.overlay.show_types(found["curve_type"])
 
     async def _show_uncertainty(self) -> None:
@@ -107,9 +113,7 @@ class Display:
         times, settings = np.array(frames.times_s), self._scene.settings
         found = await asyncio.to_thread(map_uncertainty, frames.samples, times, settings, (_QUANTITY,))
         spread = found.sd[_QUANTITY]
-        # Where there is hardly any signal, in air, a percentage of it says nothing.
-        dark = frames.samples[0][0] < 0.1 * np.percentile(frames.samples[0][0], 98)
-        spread[dark] = np.nan
+        spread[_is_dark(frames.samples[0][0])] = np.nan
         highest = float(np.nanpercentile(spread, _STRONGEST)) if np.isfinite(spread).any() else 1.0
         self._scene.overlay.show_uncertainty(spread, max(highest, 1e-6))
 
@@ -126,3 +130,8 @@ class Display:
         window, level = display.GetWindow(), display.GetLevel()
         if (self._page.get("window"), self._page.get("level")) != (window, level):
             self._page.set(window=window, level=level)
+
+
+def _is_dark(pre: np.ndarray) -> np.ndarray:
+    """Where there is hardly any signal before contrast, in air and lung: a percentage of it says nothing."""
+    return pre < _DARK * np.percentile(pre, 98)

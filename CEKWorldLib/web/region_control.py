@@ -29,6 +29,8 @@ from CEKWorldLib.web.slice_views import SliceViews
 
 _MEASURED_EVERY_S = 0.1
 _STEPS_BACK = 20
+_EMPTY_S = 480.0  # length of the time axis while there are no phases
+_HANDLE_SCALE = 1.2  # percent of the view; boxes around lesions are small
 _EFFECTS = {"brush": SegmentationEffectPaint, "erase": SegmentationEffectErase}
 # Okabe and Ito's colours in the order in which they stand out from grey images (jfly.uni-koeln.de/color).
 _COLOURS = (
@@ -70,10 +72,10 @@ class RegionControl:
         self._count = 0
         self._observers = Observers()
         self._changed = asyncio.Event()
-        self._box_tool = BoxTool(views.all, self._begin_box, lambda: self._page.set(tool="none"))
+        self._box_tool = BoxTool(views.all, self._begin_box, self._finish_box)
         page.on_change("tool", lambda _: self._take_up(page.get("tool")))
         page.on_change("brush_mm", lambda _: self._set_brush())
-        page.on_change("region", self._editor.set_active_segment_id)
+        page.on_change("region", self._select)
 
     def start(self) -> None:
         """Begins to measure what changes, in the running event loop."""
@@ -133,6 +135,13 @@ class RegionControl:
         else:
             self._editor.deactivate_effect()
 
+    def _select(self, region: str) -> None:
+        """Makes a region the one that is painted on, or whose handles are shown."""
+        for box in self._boxes:
+            box.GetDisplayNode().SetHandlesInteractive(box.GetID() == region)
+        if region in self._editor.get_segment_ids():
+            self._editor.set_active_segment_id(region)
+
     def _set_brush(self) -> None:
         effect = self._editor.active_effect
         if isinstance(effect, tuple(_EFFECTS.values())):
@@ -147,9 +156,13 @@ class RegionControl:
         display.SetColor(*colour)
         display.SetFillOpacity(0.1)
         display.SetPropertiesLabelVisibility(False)
+        display.SetInteractionHandleScale(_HANDLE_SCALE)
         self._boxes.append(box)
         self._observers.add(box, vtkCommand.ModifiedEvent, self.measure)
         return box
+
+    def _finish_box(self) -> None:
+        self._page.set(tool="none", region=self._boxes[-1].GetID())
 
     def _next(self) -> tuple[str, tuple[float, float, float]]:
         self._count += 1
@@ -171,14 +184,20 @@ class RegionControl:
             self._add_uncertainty()
         except CEKWorldError as error:
             self.results, definition = [], str(error)
-        times = self._scene.times_s
+        first, last = self._plotted_times()
         self._page.set(
             regions=curve_rows(ids, self.drawn, self.results),
-            figure=curve_figure(self.results, [region.colour for region in self.drawn]),
+            figure=curve_figure(self.results, [region.colour for region in self.drawn], first, last),
             definition=definition,
-            plot_first_s=min(0.0, times[0]),
-            plot_last_s=times[-1] if len(times) > 1 else 480.0,
+            plot_first_s=first,
+            plot_last_s=last,
         )
+
+    def _plotted_times(self) -> tuple[float, float]:
+        """Bounds of the time axis, with room for the last point."""
+        times = self._scene.times_s
+        first, last = (min(0.0, times[0]), times[-1]) if len(times) > 1 else (0.0, _EMPTY_S)
+        return first, last + 0.02 * (last - first)
 
     def _add_uncertainty(self) -> None:
         frames = self._samples()

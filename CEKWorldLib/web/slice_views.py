@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from trame_client.ui.core import AbstractLayout
@@ -10,6 +11,7 @@ from trame_server import Server
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import RemoteSliceViewFactory
 from trame_slicer.views import Layout, LayoutDirection, SliceView, ViewLayoutDefinition
+from vtkmodules.vtkCommonCore import vtkCommand
 
 from CEKWorldLib.scene.corner_caption import CornerCaption
 
@@ -44,6 +46,7 @@ class SliceViews:
         self._layouts.set_layout("three")
         for view in self.all:
             _without_smoothing(view)
+            view.interactor().AddObserver(vtkCommand.WindowResizeEvent, partial(_refit, view))
             annotation = caption.add_to(view.first_renderer())
             annotation.SetMaximumFontSize(_CAPTION_PIXELS)
 
@@ -68,9 +71,12 @@ class SliceViews:
         for view in self.all:
             view.reset_view()
 
-    def draw(self) -> None:
-        for view in self.all:
-            view.schedule_render()
+
+def _refit(view: SliceView, *_: Any) -> None:
+    """Fits a view that has got another size to its volume, and stays at its slice."""
+    offset = view.get_slice_value()
+    view.fit_view_to_content()
+    view.set_slice_value(offset)
 
 
 def _without_smoothing(view: SliceView) -> None:

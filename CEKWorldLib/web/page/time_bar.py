@@ -29,7 +29,7 @@ def time_bar(step: Callable[[int], None]) -> None:
                 icon=True, size="small", variant="tonal", color="primary", click="playing = !playing",
                 disabled=("times_s.length < 2",), classes="play",
             ):  # fmt: skip
-                v3.VIcon(("playing ? 'mdi-pause' : 'mdi-play'",))
+                v3.VIcon(icon=("playing ? 'mdi-pause' : 'mdi-play'",))
                 v3.VTooltip("Play or pause (Space)", activator="parent", location="top")
             _button("mdi-skip-next", "Next phase (Shift+→)", "next-phase", click=(step, "[1]"))
             _button("mdi-repeat", "Loop", "loop", click="loop = !loop", color=("loop ? 'primary' : undefined",))
