@@ -43,21 +43,21 @@ class BoxTool:
         elif self._box is None:
             return False
         else:
-            self._stretch(view)
+            self._stretch(self._box, view)
             if event == "LeftButtonReleaseEvent":
                 self._box = None
                 self._finish()
         return True
 
-    def _stretch(self, view: SliceView) -> None:
+    def _stretch(self, box: Any, view: SliceView) -> None:
         last, node = self._position(view), view.get_view_node()
         to_ras = node.GetSliceToRAS()
         normal = np.array([to_ras.GetElement(row, 2) for row in range(3)])
         size = np.abs(last - self._first) + np.abs(normal) * view.get_slice_step()
-        was_modifying = self._box.StartModify()
-        self._box.SetCenter(*((self._first + last) / 2))
-        self._box.SetSize(*np.maximum(size, 1e-3))
-        self._box.EndModify(was_modifying)
+        was_modifying = box.StartModify()
+        box.SetCenter(*((self._first + last) / 2))
+        box.SetSize(*np.maximum(size, 1e-3))
+        box.EndModify(was_modifying)
 
     def _position(self, view: SliceView) -> np.ndarray:
         x, y = view.interactor().GetEventPosition()

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from CEKWorldLib.web.session_start import SECRET_HEADER
 
-# Of one connection and not of what it carries (RFC 9110, 7.6.1), or set anew on the way.
+# Of one connection and not of what it carries (RFC 9110, 7.6.1), or between browser and launcher alone.
 _OWN_HEADERS = {
     "connection", "host", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
     "transfer-encoding", "upgrade", "cookie", "accept-encoding",

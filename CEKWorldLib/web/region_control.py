@@ -130,6 +130,7 @@ class RegionControl:
         mode = vtkMRMLInteractionNode.AdjustWindowLevel if tool == "none" else vtkMRMLInteractionNode.ViewTransform
         self._app.markups_logic.interaction_node.SetCurrentInteractionMode(mode)
         if tool in _EFFECTS:
+            self._page.set(region=self._editor.active_segment_id)
             self._editor.set_active_effect_type(_EFFECTS[tool])
             self._set_brush()
         else:
@@ -144,7 +145,7 @@ class RegionControl:
 
     def _set_brush(self) -> None:
         effect = self._editor.active_effect
-        if isinstance(effect, tuple(_EFFECTS.values())):
+        if isinstance(effect, (SegmentationEffectPaint, SegmentationEffectErase)):
             effect.set_brush_diameter(float(self._page.get("brush_mm")), BrushDiameterMode.Absolute)
 
     def _begin_box(self) -> Any:

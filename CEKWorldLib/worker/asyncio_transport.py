@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from CEKWorldLib.worker.messages import LineSplitter
 
@@ -26,8 +26,8 @@ class AsyncioTransport:
     """
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
-        self.on_line = _ignore_line
-        self.on_exit = _ignore_exit
+        self.on_line: Callable[[str], None] = _ignore_line
+        self.on_exit: Callable[[int | None], None] = _ignore_exit
         self.ended = asyncio.Event()
         self.pid: int | None = None
         self._command = command

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
+from CEKWorldLib.export.type_colours import PALETTES
 from CEKWorldLib.web.slice_views import LAYOUTS
 
 _PRESETS = {"breast": "Breast", "abdomen": "Abdomen", "brain": "Brain", "list": "Own list of times"}
@@ -104,10 +105,10 @@ def display_section(fit: Callable[[], None]) -> None:
             disabled=("times_s.length < 3",), classes="overlay mt-2", **_FIELD,
         )  # fmt: skip
         with html.Div(v_if="overlay === 'types'", classes="legend"):
-            for name, colour in (("persistent", "#00f"), ("plateau", "#0f0"), ("washout", "#f00")):
+            for kind, colour in PALETTES["standard"].items():
                 with html.Span():
-                    html.I(style=f"background: {colour}")
-                    html.Span(name)
+                    html.I(style=f"background: rgb{colour}")
+                    html.Span(kind.name.lower())
         _grey("Window", "window", "0", "grey_range[1] - grey_range[0]")
         _grey("Level", "level", "grey_range[0]", "grey_range[1]")
         with v3.VBtnToggle(

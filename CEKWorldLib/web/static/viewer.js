@@ -37,6 +37,12 @@
     }
   }, true);
 
+  // A session that ended while nobody looked, as over lunch, says so instead of staying still.
+  setInterval(async () => {
+    const answer = await fetch("ready").catch(() => null);
+    if (answer && answer.status === 404) window.location.reload();
+  }, 20000);
+
   function send(files) {
     const form = new FormData();
     for (const file of files) form.append("file", file, file.webkitRelativePath || file.name);
