@@ -20,7 +20,6 @@ from CEKWorldLib.web.page_state import Page
 from CEKWorldLib.web.sample_frames import SampleFrames
 from CEKWorldLib.web.slice_views import SliceViews
 
-_THICKNESS_MM = 1000.0  # of a projection: through any body
 _STRONGEST = 99.0  # percentile of the spread that gets the strongest colour
 _DARK = 0.1  # of the brightest tissue
 _HEADROOM = 1.5  # of the sliders for grey values above the brightest one
@@ -72,7 +71,11 @@ class Display:
         if not self._scene.is_open:
             return
         if self._page.get("projected"):
-            self._scene.layers.project(_THICKNESS_MM)
+            bounds = [0.0] * 6
+            self._scene.output.GetRASBounds(bounds)
+            sides = [high - low for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
+            # The slab reaches half its thickness to either side of the slice that is shown, which may be the last.
+            self._scene.layers.project(2 * max(sides))
         else:
             self._scene.layers.stop_projecting()
 

@@ -21,6 +21,7 @@ from CEKWorldLib.scene.provenance import Provenance
 from CEKWorldLib.web.exam_opening import OpenedExam
 from CEKWorldLib.web.page_state import Page
 
+_PIECE = 1 << 18
 _TOLD_EVERY = 16  # images between two looks at the page
 
 Write = Callable[[Path], None]
@@ -67,9 +68,7 @@ class Downloads:
             with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                 path = Path(folder) / name
                 await asyncio.to_thread(write, path)
-                response = web.FileResponse(path, headers={"Content-Disposition": f'attachment; filename="{name}"'})
-                await response.prepare(request)  # sends it, so that the folder may go
-                return response
+                return await _send(request, path)
         except Cancelled:
             raise web.HTTPNoContent() from None
         except CEKWorldError as error:
@@ -118,6 +117,18 @@ class Downloads:
     def start(self) -> None:
         """Begins to work, in the running event loop."""
         self._loop = asyncio.get_running_loop()
+
+
+async def _send(request: web.Request, path: Path) -> web.StreamResponse:
+    """Sends a file to the end, so that it may be removed then."""
+    response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{path.name}"'})
+    response.content_length = path.stat().st_size
+    await response.prepare(request)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 def _is_dicom(path: Path) -> bool:

@@ -86,7 +86,7 @@ class Viewer:
             self.page, settings.temporary, lambda: self._opened, self._series, lambda: self.regions.results
         )
         self.uploads = Uploads(self.page, settings.temporary, self.open)
-        server.controller.trigger("key")(self._key)
+        server.controller.trigger("fit")(self.views.fit)
         self.ui = build_page(self)
 
     def routes(self) -> list[web.RouteDef]:
@@ -185,12 +185,3 @@ class Viewer:
 
     def _series(self) -> tuple[TimeSeries, Provenance | None]:
         return self.scene.series(), self._provenance
-
-    def _key(self, key: str) -> None:
-        """What the keyboard asks for; ``viewer.js`` sends these names."""
-        if key in ("previous", "next"):
-            self.scrubber.step(1 if key == "next" else -1)
-        elif key in ("back", "forward"):
-            self.scrubber.move(1.0 if key == "forward" else -1.0)
-        elif key == "fit":
-            self.views.fit()

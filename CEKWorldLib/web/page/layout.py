@@ -50,7 +50,7 @@ def build_page(viewer: Viewer) -> VAppLayout:
             with html.Main(classes="stage"):
                 with html.Div(classes="views"):
                     viewer.views.place(layout)
-                time_bar(viewer.scrubber.step)
+                time_bar()
             curve_panel(viewer.regions.remove)
         with v3.VSnackbar(
             model_value=("error !== ''",), timeout="-1", color="#5b2126", location="bottom", classes="error-message"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 
@@ -11,27 +9,25 @@ _CLOCK = (
     "(time_s < 0 ? '-' : '') + String(Math.floor(Math.abs(time_s) / 60)).padStart(2, '0') + ':' + "
     "String(Math.floor(Math.abs(time_s) % 60)).padStart(2, '0')"
 )
+_NEXT = "playing = false; time_s = times_s.find((t) => t > time_s + 0.001) ?? time_s"
+_PREVIOUS = "playing = false; time_s = times_s.findLast((t) => t < time_s - 0.001) ?? time_s"
 _SHARE = "(({}) - first_s) / Math.max(last_s - first_s, 1)"
 # The knob's centre stays half its width away from both ends of the track.
 _LEFT = "'calc(var(--knob) / 2 + (100% - var(--knob)) * ' + ({}) + ')'"
 
 
-def time_bar(step: Callable[[int], None]) -> None:
-    """Builds the bar.
-
-    Args:
-        step: goes to the next (1) or previous (-1) prepared time.
-    """
+def time_bar() -> None:
+    """Builds the bar; ``viewer.js`` plays."""
     with html.Div(classes="time-bar"):
         with html.Div(classes="time-buttons"):
-            _button("mdi-skip-previous", "Previous phase (Shift+←)", "previous-phase", click=(step, "[-1]"))
+            _button("mdi-skip-previous", "Previous phase (Shift+←)", "previous-phase", click=_PREVIOUS)
             with v3.VBtn(
                 icon=True, size="small", variant="tonal", color="primary", click="playing = !playing",
                 disabled=("times_s.length < 2",), classes="play",
             ):  # fmt: skip
                 v3.VIcon(icon=("playing ? 'mdi-pause' : 'mdi-play'",))
                 v3.VTooltip("Play or pause (Space)", activator="parent", location="top")
-            _button("mdi-skip-next", "Next phase (Shift+→)", "next-phase", click=(step, "[1]"))
+            _button("mdi-skip-next", "Next phase (Shift+→)", "next-phase", click=_NEXT)
             _button("mdi-repeat", "Loop", "loop", click="loop = !loop", color=("loop ? 'primary' : undefined",))
             with v3.VMenu():
                 with (

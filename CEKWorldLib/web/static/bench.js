@@ -35,9 +35,15 @@
     return () => { on = false; };
   }
 
+  // The grey of a time, once its picture has come and stays.
   async function settle(time) {
     move(time);
-    await pause(1500);
+    while (window.trame.state.get("shown_s") !== time) await pause(20);
+    let last = "";
+    while (picture().src !== last) {
+      last = picture().src;
+      await pause(2000);
+    }
     return grey();
   }
 
