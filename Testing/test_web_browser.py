@@ -158,7 +158,7 @@ def test_a_painted_region_and_a_box_get_curves_and_classes_that_follow_the_drawi
     session.wait(lambda: session.get("tool") == "box", "the box tool")
     session.stroke([(0.30, 0.60), (0.38, 0.66)])
     session.wait(lambda: len(session.classes()) == 2 and session.classes()[1], "the class of the box")
-    assert session.get("tool") == "none"
+    session.wait(lambda: session.get("tool") == "none", "the end of the box tool")
     assert session.page.locator(".region .chip").first.inner_text() in (
         "I persistent", "II plateau", "III washout", "not evaluable",
     )  # fmt: skip

@@ -75,6 +75,7 @@
     // Moves evenly through all times; gives [time shown, milliseconds since the slider was there] of every picture,
     // and how long after the last move the last time was on screen.
     async drag(moves, interval, tolerance, patience) {
+      await settle(this.first);
       const sent = [];
       const pictures = [];
       const stop = watch((value, now) => pictures.push([this.shown(value), now]));
