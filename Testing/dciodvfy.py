@@ -26,9 +26,12 @@ ALLOWED = {
     "the body part of the source, and with it the side, is indeed not known; the warning only recalls the rule": (
         r"Warning - </Laterality\(0020,0060\)> - is only permitted to be empty when actually unknown; .*",
     ),
-    "the name is the source's and is written as the archive knows it": (
-        r"Warning - </PatientName\(0010,0010\)\[1\]> - Value dubious for this VR \[PN\] = <.*> - "
-        r"Retired Person Name form",
+    "names are the source's and are written as the archive knows them": (
+        r"Warning - </(PatientName\(0010,0010\)|ReferringPhysicianName\(0008,0090\))\[1\]> - "
+        r"Value dubious for this VR \[PN\] = <.*> - Retired Person Name form",
+    ),
+    "an empty StudyID (type 2) is the source's too: another one would make two studies of one": (
+        r"Warning - </StudyID\(0020,0010\)> - Missing attribute or value that would be needed to build DICOMDIR",
     ),
 }
 _COMPLAINT = re.compile(r"(?:Error|Warning|Abort) - ")

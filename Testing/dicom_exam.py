@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
@@ -68,3 +69,12 @@ def synthesized(folder: Path, times_s: tuple[float, ...] = TIMES_S) -> TimeSerie
     enhancement = np.random.default_rng(1).uniform(-0.1, 2.0, pre.shape)
     frames = np.stack([pre.voxels * (1 + enhancement * max(t, 0.0) / 240.0) for t in times_s]).astype(np.float32)
     return TimeSeries(frames, np.array(times_s), pre, synthetic=True)
+
+
+def images(folder: Path) -> list[list[pydicom.Dataset]]:
+    """Datasets by phase and slice, in the order of their file names."""
+    return [[pydicom.dcmread(f) for f in sorted(phase.iterdir())] for phase in sorted(folder.iterdir())]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}

@@ -19,6 +19,7 @@ from tiny_model import tiny_model
 from CEKWorldLib.cli.main import INTERRUPTED, OK, TERMINATED, USER_ERROR, main
 from CEKWorldLib.cli.regions import automatic_regions
 from CEKWorldLib.cli.synthesize import FILES
+from CEKWorldLib.exam.series_reading import read_series
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.export.seq_nrrd import read_sequence
 from CEKWorldLib.models.bundle import save_model
@@ -129,6 +130,25 @@ def test_synthesize_writes_every_file_in_the_scale_and_place_of_the_source(exam,
     assert float(rows[1].split(",")[2]) == pytest.approx(0.0, abs=1e-3)
     table = capsys.readouterr().out
     assert "strongest enhancement" in table and "whole body" in table and "SYNTHETIC" in table
+
+
+def test_samples_are_the_same_synthesis_with_the_next_seeds(exam, tmp_path, model, capsys):
+    out = tmp_path / "out"
+    assert synthesize(exam, out, model, "--times", "0,30,90,300", "--seed", "5", "--samples", "3") == OK
+    first, *others = [out / "phases.seq.nrrd", *sorted((out / "samples").iterdir())]
+    assert [path.name for path in others] == ["seed_6.seq.nrrd", "seed_7.seq.nrrd"]
+    frames = [read_sequence(path).frames for path in (first, *others)]
+    assert not np.array_equal(frames[0][2], frames[1][2]) and not np.array_equal(frames[1][2], frames[2][2])
+    assert [read_series(path).made_by["seed"] for path in (first, *others)] == ["5", "6", "7"]
+    mask = sitk.Cast(body_volume() > 700, sitk.sitkUInt8)
+    sitk.WriteImage(mask, str(tmp_path / "body.nrrd"))
+    how = ["--sample", str(out / "samples"), "--roi", str(tmp_path / "body.nrrd")]
+    assert main(["curves", str(first), *how, "--output", str(tmp_path / "curves")]) == OK
+    uncertainty = json.loads((tmp_path / "curves" / "kinetics.json").read_text())["regions"][0]["uncertainty"]
+    assert uncertainty["samples"] == 3 and max(uncertainty["enhancement_sd_percent"]) > 0
+    capsys.readouterr()
+    assert synthesize(exam, tmp_path / "none", model, "--samples", "2", "--steps", "0") == USER_ERROR
+    assert "--steps 1" in capsys.readouterr().err and not (tmp_path / "none").exists()
 
 
 def test_the_same_seed_gives_the_same_series(exam, tmp_path, model):

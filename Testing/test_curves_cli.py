@@ -145,6 +145,17 @@ def test_samples_give_a_band_and_shares(series, capsys):
     assert "of 4 samples" in (series.parent / "out" / "curves.svg").read_text(encoding="utf-8")
 
 
+def test_a_folder_of_samples_counts_as_each_of_them_and_samples_that_are_alike_are_noted(series, capsys):
+    (series.parent / "samples").mkdir()
+    for seed in (1, 2):
+        write_series(series.parent / "samples" / f"seed_{seed}.seq.nrrd")
+    roi = ("--roi", str(series.parent / "lesion.nrrd"))
+    assert curves(series, *roi, "--sample", str(series.parent / "samples")) == OK
+    assert "all samples are the same" in capsys.readouterr().out
+    region = json.loads((series.parent / "out" / "kinetics.json").read_text())["regions"][0]
+    assert region["uncertainty"]["samples"] == 3 and max(region["uncertainty"]["enhancement_sd_percent"]) < 1e-6
+
+
 def test_maps_of_samples_come_with_their_mean_spread_and_shares(series):
     samples = [write_series(series.parent / f"seed{seed}.seq.nrrd", noise=9.0, seed=seed) for seed in (1, 2)]
     more = [text for seed in (1, 2) for text in ("--sample", str(series.parent / f"seed{seed}.seq.nrrd"))]

@@ -267,8 +267,12 @@ def test_the_keyring_is_asked_where_the_environment_is_silent(monkeypatch):
     monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
     found = credentials_for("archive.example", encrypted=True)
     assert (found.user, found.password, asked) == ("me", "secret", [("cekworld:archive.example", None)])
+    monkeypatch.setenv("CEKWORLD_ARCHIVE_USER", "me")
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_PASSWORD", raising=False)
+    assert credentials_for("archive.example", encrypted=True).password == "secret"
+    assert asked[1:] == [("cekworld:archive.example", "me")]
     monkeypatch.setenv("CEKWORLD_ARCHIVE_TOKEN", "abc")
-    assert credentials_for("archive.example", encrypted=True).token == "abc" and len(asked) == 1
+    assert credentials_for("archive.example", encrypted=True).token == "abc" and len(asked) == 2
 
     def locked(service: str, user: str | None) -> None:
         raise RuntimeError("locked")

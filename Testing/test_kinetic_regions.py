@@ -69,6 +69,45 @@ def test_the_worst_curve_is_that_of_connected_washout(frames, whole):
     assert result.curve_type == CurveType.WASHOUT
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_and_clusters_are_those_that_a_plain_search_finds(seed):
+    rng = np.random.default_rng(seed)
+    shape = (3, 9, 8)
+    enhancement, inside = rng.uniform(-20, 200, shape), rng.uniform(size=shape) < 0.93
+    windows = {
+        (k, j, i): enhancement[k, j : j + 3, i : i + 3].mean()
+        for k, j, i in np.ndindex(3, 7, 6)
+        if inside[k, j : j + 3, i : i + 3].all()
+    }
+    k, j, i = max(windows, key=windows.__getitem__)
+    expected = np.zeros(shape, bool)
+    expected[k, j : j + 3, i : i + 3] = True
+    np.testing.assert_array_equal(hottest_window(enhancement, inside), expected)
+
+    types = rng.choice(len(CurveType), shape, p=[0.5, 0.2, 0.1, 0.2])
+    clusters = [c for c in grown(types) if len(c) >= 3]
+    worst = max(types[c[0]] for c in clusters)
+    sizes = [len(c) for c in clusters if types[c[0]] == worst]
+    found = worst_cluster(types)
+    assert set(types[found]) == {worst} and np.count_nonzero(found) == max(sizes)
+    assert sorted(map(tuple, np.argwhere(found))) in [sorted(c) for c in clusters]
+
+
+def grown(types: np.ndarray) -> list[list[tuple[int, ...]]]:
+    """Clusters of one type that touch by faces, each grown voxel by voxel."""
+    left = set(zip(*np.nonzero(types), strict=True))
+    clusters = []
+    while left:
+        cluster = [left.pop()]
+        for voxel in cluster:
+            steps = [tuple(np.add(voxel, step)) for axis in np.eye(3, dtype=int) for step in (axis, -axis)]
+            near = [n for n in steps if n in left and types[n] == types[voxel]]
+            cluster += near
+            left -= set(near)
+        clusters.append(cluster)
+    return clusters
+
+
 def test_fewer_than_three_connected_voxels_are_no_cluster():
     types = np.zeros((1, 6, 6), int)
     types[0, 0, :2] = types[0, 2, 2] = types[0, 3, 3] = types[0, 4, 4] = CurveType.WASHOUT

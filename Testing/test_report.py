@@ -23,7 +23,8 @@ from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.region_picture import write_region_picture
 from CEKWorldLib.export.report import write_report
 from CEKWorldLib.export.seq_nrrd import write_sequence
-from CEKWorldLib.kinetics.roi import RoiResult, roi_curves
+from CEKWorldLib.kinetics.roi import RoiResult, roi_curves, with_uncertainty
+from CEKWorldLib.kinetics.uncertainty import map_uncertainty
 
 NASTY = '<script>alert(1)</script> & "lesion"'
 VOID = {"meta", "img", "link", "br"}
@@ -84,7 +85,7 @@ def measured(series: TimeSeries, name: str = "lesion") -> list[RoiResult]:
 @pytest.fixture(scope="module")
 def page(series, tmp_path_factory) -> Page:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, series, measured(series), {"Model": "compact", "Seed": "7"})
+    write_report(path, replace(series, made_by={"model": "compact", "seed": "7"}), measured(series))
     return Page(path)
 
 
@@ -172,6 +173,34 @@ def test_the_command_writes_the_page_from_a_sequence_and_a_mask(series, tmp_path
     assert main(command) == USER_ERROR and "--overwrite" in capsys.readouterr().err
     assert page.read_bytes() == before
     assert main([*command[:-1], str(tmp_path / "report.pdf")]) == USER_ERROR
+
+
+def test_samples_give_the_share_of_each_type_and_the_spread_of_each_number(series, tmp_path):
+    rng = np.random.default_rng(5)
+    samples = [series.frames * rng.uniform(0.9, 1.1, series.frames.shape) for _ in range(4)]
+    results = with_uncertainty(measured(series), samples, series.times_s)
+    spread = map_uncertainty(samples, series.times_s, names=("percent_enhancement",))
+    write_report(tmp_path / "report.html", series, results, spread=spread)
+    page, lesion = Page(tmp_path / "report.html"), results[0].uncertainty
+    kind, share = max(lesion.type_shares.items(), key=lambda item: item[1])
+    assert f"{kind.name.lower()} in {share:.0f} %" in page.value("Delayed phase")
+    assert page.value("Delayed phase").endswith("of 4 samples")
+    assert len(page.pictures) == 5 and page.pictures[2].std() > 0.05  # the curves, and two of each region
+    assert f"sd {lesion.sd['peak_enhancement']:.4g} %" in page.value("Peak enhancement")
+
+
+def test_the_command_takes_samples(series, tmp_path):
+    facts = {"CEKWorld.Synthetic": "1"}
+    for name, gain in (("a", 1.0), ("b", 1.1)):
+        frames = [series.frames[0], *(frame * gain for frame in series.frames[1:])]
+        write_sequence(tmp_path / f"{name}.seq.nrrd", series.grid, series.times_s, frames, facts)
+    labels = np.zeros(series.grid.shape, np.float32)
+    labels[3, 10:14, 20:23] = 1
+    sitk.WriteImage(series.grid.like(labels).to_image(), str(tmp_path / "lesion.nrrd"))
+    command = ["report", str(tmp_path / "a.seq.nrrd"), "--sample", str(tmp_path / "b.seq.nrrd")]
+    command += ["--roi", str(tmp_path / "lesion.nrrd"), "--output", str(tmp_path / "report.html")]
+    assert main(command) == 0
+    assert Page(tmp_path / "report.html").value("Delayed phase").endswith("of 2 samples")
 
 
 def test_the_patient_is_not_named_in_page_screen_or_messages(tmp_path, capfd, recwarn):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
+from dicom_exam import PROVENANCE, synthesized, write_exam
 from dicom_series_writer import CANARY, clock, frames_of, write_classic
 
 from CEKWorldLib.cli.main import OK, USER_ERROR, main
+from CEKWorldLib.dicom.marking import Provenance
+from CEKWorldLib.dicom.phases import export_phases
+from CEKWorldLib.dicom.source import read_source
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.phase_times import UnknownTimesError
 from CEKWorldLib.exam.series_reading import read_series
@@ -162,6 +170,23 @@ def test_a_4d_nifti_needs_its_times(tmp_path, name):
     assert read.times_s.tolist() == list(TIMES_S) and read.time_sources == ("given",) * 3 and read.notes == ()
 
 
+@pytest.mark.parametrize("name", ["series.nii", "series.nii.gz"])
+@pytest.mark.parametrize("key", ["VolumeTiming", "FrameTimesStart"])
+def test_a_4d_nifti_takes_its_times_from_a_bids_sidecar(tmp_path, name, key):
+    path = nifti(tmp_path / name)
+    (tmp_path / "series.json").write_text(json.dumps({"RepetitionTime": 0.005, key: [30, 90.5, 160]}))
+    read = read_series(path, injection_s=20)
+    assert read.times_s.tolist() == [-20, 40.5, 110] and read.time_sources == (f"{key} of series.json",) * 3
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1, 2]", '{"VolumeTiming": [1, 2]}', '{"VolumeTiming": ["a", 1, 2]}', '{"RepetitionTime": 5}']
+)
+def test_a_sidecar_that_does_not_tell_every_time_tells_none(tmp_path, content):
+    (tmp_path / "series.json").write_text(content)
+    assert "NIfTI holds none" in refusal(nifti(tmp_path / "series.nii"), UnknownTimesError)
+
+
 @pytest.mark.parametrize(
     ("times_s", "words"),
     [
@@ -291,6 +316,17 @@ def test_phases_writes_a_sequence_that_reads_back_as_the_same_series(tmp_path, c
     assert main(["phases", str(folder), "--output", str(output), "--overwrite"]) == OK
     assert main(["phases", str(folder), "--output", str(tmp_path / "out.nrrd")]) == USER_ERROR
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.seq.nrrd"]
+
+
+def test_phases_keeps_what_made_a_synthesis_from_dicom_to_file(tmp_path):
+    write_exam(tmp_path / "pre")
+    exported = export_phases(synthesized(tmp_path / "pre"), read_source(tmp_path / "pre"), PROVENANCE, tmp_path)
+    assert main(["phases", str(exported.folder), "--output", str(tmp_path / "a.seq.nrrd")]) == 0
+    read = read_series(tmp_path / "a.seq.nrrd")
+    assert Provenance.of(read.made_by) == replace(PROVENANCE, seed=str(PROVENANCE.seed))
+    again = export_phases(read, read_source(tmp_path / "pre"), Provenance.of(read.made_by), tmp_path / "again")
+    image = pydicom.dcmread(again.folder / "phase_003" / "slice_0001.dcm")
+    assert PROVENANCE.derivation(90.5) == image.DerivationDescription
 
 
 def test_phases_keeps_the_synthetic_mark(tmp_path, capsys):

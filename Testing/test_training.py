@@ -20,14 +20,14 @@ from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.training import configuration as configurations
 from CEKWorldLib.training.bank import Bank, build, layout, training_times
-from CEKWorldLib.training.batches import draw_batch, moved, pixel_weight
+from CEKWorldLib.training.batches import draw_batch, moved, pixel_weight, toned
 from CEKWorldLib.training.checkpoint import Progress
 from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration
 from CEKWorldLib.training.consistency import Consistency
 from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Loop, Schedule
 from CEKWorldLib.training.run import train
-from CEKWorldLib.training.stages import ContextStage, DecoderStage, RefinementStage, RegressionStage
+from CEKWorldLib.training.stages import ContextStage, DecoderStage, RefinementStage, RegressionStage, draw_corners
 
 CPU = torch.device("cpu")
 # The regression leaves cross-attention tokens to the flow.
@@ -96,6 +96,33 @@ def test_moving_a_patient_moves_image_and_labels_alike():
     images, tissue = moved(labels[None].float(), labels, np.random.default_rng(1))
     assert not torch.equal(tissue, labels)
     assert ((images[0] > 3.5) == (tissue == 7)).float().mean() > 0.99
+
+
+def test_other_greys_keep_the_order_of_the_tissues():
+    stack = torch.linspace(0.0, 1.5, 20).expand(3, 1, 20)
+    changed = toned(stack, np.random.default_rng(1))
+    assert not torch.allclose(changed, stack) and (changed.diff(dim=-1) > 0).all()
+
+
+def test_windows_lie_in_the_slice_and_every_second_one_around_contrast(bank):
+    batch = batch_of(bank, slices=3, size=256)
+    weight = torch.ones_like(batch.weight)
+    weight[..., 200:204, 100:104] = 7.0  # one pixel of the latent grid: row 50, column 25
+    batch, met, draws = replace(batch, weight=weight), 0, 40
+    for seed in range(draws):
+        corners = draw_corners(batch, 16, torch.Generator().manual_seed(seed))
+        assert (corners >= 0).all() and (corners <= 64 - 16).all()
+        met += int(((corners <= torch.tensor([50, 25])) & (torch.tensor([50, 25]) < corners + 16)).all(1).sum())
+    assert 0.4 < met / (3 * draws) < 0.75
+
+
+def test_cutting_a_batch_cuts_all_its_images_alike(bank):
+    batch = batch_of(bank, size=256)
+    part = batch.cut(torch.tensor([[8, 16], [100, 0]]), 32)
+    torch.testing.assert_close(part.stack[1], batch.stack[1, :, 100:132, :32])
+    torch.testing.assert_close(part.enhancement[0], batch.enhancement[0, :, 8:40, 16:48])
+    assert torch.equal(part.labels[0], batch.labels[0, 8:40, 16:48]) and part.weight.shape == (2, 3, 32, 32)
+    assert torch.equal(part.times_s, batch.times_s)
 
 
 def test_training_times_cover_the_first_minute_densely_and_reach_the_end():
@@ -240,7 +267,7 @@ def test_a_stage_takes_its_options_from_the_file_and_refuses_what_it_does_not_kn
 
 def test_shipped_configuration_is_read_whole():
     configuration = read_configuration("compact")
-    assert [p.kind for p in configuration.stages][:3] == ["decoder", "context", "regression"]
+    assert [p.kind for p in configuration.stages] == ["decoder", "context", "refinement", "flow"]
     assert configuration.model.name == "compact" and configuration.stages[0].make()
 
 

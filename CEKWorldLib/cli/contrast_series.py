@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from CEKWorldLib.cli.regions import Regions, automatic_regions, case_regions, mask_regions
+from CEKWorldLib.cli.synthesize import SAMPLES
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.protocol import Injection
@@ -42,11 +43,13 @@ class Work:
         session: complete.
         regions: region name to mask.
         truth: the simulated case under this run's injection, when the input is one.
+        others: the same synthesis with the next seeds, made one by one as they are asked for.
     """
 
     session: Session
     regions: Regions
     truth: Case | None
+    others: Iterator[Session]
 
 
 def prepare(args: argparse.Namespace) -> Work:
@@ -64,14 +67,23 @@ def prepare(args: argparse.Namespace) -> Work:
     times = parse_times(args.times) if args.times else default_times(injection.arrival_s, exam.anatomy)
     regions = mask_regions(args.roi or (), exam.pre)
 
-    session = Session(load_model(args.model), args.device, args.steps, args.seed, disk_cache=args.cache)
-    session.prepare(exam, injection)
-    _synthesize(session, times, args.extrapolate)
+    model = load_model(args.model)
+    # The regression mean (no steps) does not depend on the seed: samples of it would all be the same.
+    steps = args.steps if args.steps is not None or args.samples == 1 else max(model.configuration.steps, 1)
+
+    def synthesized(seed: int) -> Session:
+        session = Session(model, args.device, steps, seed, disk_cache=args.cache)
+        session.prepare(exam, injection)
+        _synthesize(session, times, args.extrapolate)
+        return session
+
+    session = synthesized(args.seed)
+    others = (synthesized(args.seed + n) for n in range(1, args.samples))
     if not regions and case:
         regions = case_regions(case)
     if not regions:
         regions = automatic_regions(exam.pre, _largest_enhancement(session))
-    return Work(session, regions, replace(case, injection=injection) if case else None)
+    return Work(session, regions, replace(case, injection=injection) if case else None, others)
 
 
 def results(work: Work, folder: Path) -> str:
@@ -81,12 +93,12 @@ def results(work: Work, folder: Path) -> str:
         The table of regions, as text.
     """
     session = work.session
-    pre, arrival, times = session.exam.pre, session.injection.arrival_s, session.times
+    arrival, times = session.injection.arrival_s, session.times
     facts = _facts(work)
-    attributes = {f"CEKWorld.{name}": value for name, value in facts.items() if isinstance(value, str)}
-    attributes |= {"CEKWorld.Synthetic": "1", "CEKWorld.Notice": NOTICE, "CEKWorld.seed": str(session.seed)}
-    frames = (session.frame(t, extrapolate=True) for t in _bar(times, "writing phases", "phase"))
-    write_sequence(folder / "phases.seq.nrrd", pre, times, frames, attributes)
+    _write_phases(folder / "phases.seq.nrrd", session, facts)
+    for other in work.others:
+        (folder / SAMPLES).mkdir(exist_ok=True)
+        _write_phases(folder / SAMPLES / f"seed_{other.seed}.seq.nrrd", other, facts)
 
     curves = _curves(work, np.union1d(times, plot_times(times[0], times[-1], arrival)))
     write_curves(folder / "curves.csv", [curve.at(np.array(times)) for curve in curves], arrival)
@@ -95,6 +107,14 @@ def results(work: Work, folder: Path) -> str:
     _write_sheet(work, folder / "contact_sheet.png", subtitle)
     (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return _table(curves)
+
+
+def _write_phases(path: Path, session: Session, facts: Mapping[str, Any]) -> None:
+    """One synthesis as a sequence that says what made it."""
+    attributes = {f"CEKWorld.{name}": value for name, value in facts.items() if isinstance(value, str)}
+    attributes |= {"CEKWorld.Synthetic": "1", "CEKWorld.Notice": NOTICE, "CEKWorld.seed": str(session.seed)}
+    frames = (session.frame(t, extrapolate=True) for t in _bar(session.times, "writing phases", "phase"))
+    write_sequence(path, session.exam.pre, session.times, frames, attributes)
 
 
 def _read(args: argparse.Namespace) -> tuple[Case | None, Exam]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from CEKWorldLib.cli.kinetic_input import map_settings, maps_of, regions_of, settings_of
+from CEKWorldLib.cli.sample_input import spread_of, with_samples
 from CEKWorldLib.cli.series_input import series_of
-from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.kinetic_plot import write_kinetic_plot
 from CEKWorldLib.export.kinetic_tables import (
@@ -27,9 +27,8 @@ from CEKWorldLib.export.style import ACQUIRED, SYNTHETIC
 from CEKWorldLib.export.type_colours import PALETTES, write_colour_table
 from CEKWorldLib.kinetics.curve_type import TYPES, CurveType
 from CEKWorldLib.kinetics.quantities import QUANTITIES
-from CEKWorldLib.kinetics.roi import RoiResult, with_uncertainty
+from CEKWorldLib.kinetics.roi import RoiResult
 from CEKWorldLib.kinetics.settings import Settings
-from CEKWorldLib.kinetics.uncertainty import map_uncertainty
 
 
 def measure(args: argparse.Namespace, folder: Path) -> tuple[str, tuple[str, ...]]:
@@ -45,32 +44,13 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[str, tuple[str, ...
     settings = settings_of(args)
     lines = [f"{SYNTHETIC if series.synthetic else ACQUIRED}; {settings.description()}"]
     if args.roi:
-        results = _regions(args, series, settings)
+        results = with_samples(regions_of(args, series, settings), args, series)
         _write_regions(folder, results, series.synthetic, args.cursor)
         lines += ["", _table(results)]
         lines += [f"{result.name}: {note}" for result in results for note in result.notes]
     if args.maps:
         _write_maps(folder / "maps", args, series, settings)
     return "\n".join(lines), series.notes
-
-
-def _regions(args: argparse.Namespace, series: TimeSeries, settings: Settings) -> list[RoiResult]:
-    results = regions_of(args, series, settings)
-    if not args.sample:
-        return results
-    return with_uncertainty(results, _samples(args, series), series.times_s)
-
-
-def _samples(args: argparse.Namespace, first: TimeSeries) -> Iterator[np.ndarray]:
-    """The frames of every sample, one series in memory besides the first."""
-    yield first.frames
-    for path in args.sample:
-        sample = series_of(argparse.Namespace(**{**vars(args), "input": path}))
-        if sample.frames.shape != first.frames.shape or not np.allclose(sample.times_s, first.times_s, atol=0.01):
-            raise CEKWorldError(
-                f"{path.name} has other phases, times or slices than {args.input.name}; samples share all of them."
-            )
-        yield sample.frames
 
 
 def _write_regions(folder: Path, results: Sequence[RoiResult], synthetic: bool, cursor_s: float | None) -> None:
@@ -86,8 +66,7 @@ def _write_maps(folder: Path, args: argparse.Namespace, series: TimeSeries, sett
     settings = map_settings(settings, series)
     computed = maps_of(series, settings)
     units = {name: unit for name, (_, unit) in QUANTITIES.items()}
-    if args.sample:
-        spread = map_uncertainty(_samples(args, series), series.times_s, settings, tuple(QUANTITIES))
+    if spread := spread_of(args, series, tuple(QUANTITIES)):
         for name in QUANTITIES:
             computed |= {f"{name}_mean": spread.mean[name], f"{name}_sd": spread.sd[name]}
             units |= {f"{name}_mean": units[name], f"{name}_sd": units[name]}

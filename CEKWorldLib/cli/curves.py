@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from CEKWorldLib.cli.kinetic_options import add_definition_options, add_region_options
+from CEKWorldLib.cli.kinetic_options import add_definition_options, add_region_options, add_sample_option
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.cli.series_options import add_series_options
 from CEKWorldLib.cli.staging import staged_folder
@@ -46,9 +46,8 @@ examples:
   cekworld curves series.seq.nrrd --roi lesion.nrrd --roi muscle.nrrd --tissue muscle \\
       --mode hottest --definition enhancement --reference peak --output out
   cekworld curves dynamic.nii.gz --times times.csv --maps --output out
-  cekworld curves seed0.seq.nrrd --sample seed1.seq.nrrd --sample seed2.seq.nrrd \\
-      --roi lesion.nrrd --output out
-      several seeds of one synthesis: a band on the curve, shares of types
+  cekworld curves out/phases.seq.nrrd --sample out/samples --roi lesion.nrrd --output curves
+      the samples of "cekworld synthesize --samples 8": a band on the curve, shares of types
 """
 
 FILES = ("curves.png", "curves.svg", "curves.csv", "statistics.csv", "voxels.csv", "kinetics.json", "maps")
@@ -63,14 +62,10 @@ def add_parser(commands) -> None:
         formatter_class=ManualFormatter,
     )
     add_series_options(parser)
+    add_sample_option(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder for the results")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results in DIR")
     parser.add_argument("--maps", action="store_true", help="write the maps of all statistics")
-    parser.add_argument(
-        "--sample", type=Path, action="append", metavar="SERIES",
-        help="another sample of the series, such as another seed; may be repeated",
-    )  # fmt: skip
-
     parser.add_argument("--cursor", type=float, metavar="S", help="time to mark on the plot")
     add_region_options(parser, required=False)
     add_definition_options(parser)

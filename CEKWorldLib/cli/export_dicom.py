@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
 
     with progress_bar() as show:
         series = read_series(args.series, progress=show)
-    provenance = Provenance.of_file(args.series)
+    provenance = Provenance.of(series.made_by)
     source = read_source(args.source, args.source_series) if args.source else new_study(provenance.anatomy)
     if args.anonymize:
         source = anonymized(source)

@@ -79,10 +79,7 @@ def run(args: argparse.Namespace) -> None:
         source = anonymized(source)
     results = regions_of(args, series, settings)
     maps = maps_of(series, map_settings(settings, series)) if args.maps else {}
-    provenance = None
-    if series.synthetic:
-        # Only a sequence file keeps what made it; DICOM phases say it in their own headers, to which objects refer.
-        provenance = Provenance.of({}) if args.input.is_dir() else Provenance.of_file(args.input)
+    provenance = Provenance.of(series.made_by) if series.synthetic else None
     with progress_bar() as show:
         report = partial(show, "writing DICOM")
         folder = export_results(source, series.grid, results, maps, args.output, provenance, report)

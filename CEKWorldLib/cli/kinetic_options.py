@@ -19,6 +19,14 @@ def add_region_options(parser: argparse.ArgumentParser, required: bool) -> None:
     regions.add_argument("--tissue", metavar="NAME", help="region that is the reference tissue")
 
 
+def add_sample_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --sample."""
+    parser.add_argument(
+        "--sample", type=Path, action="append", metavar="SERIES",
+        help="another sample of the series, such as another seed, or a folder of them; may be repeated",
+    )  # fmt: skip
+
+
 def add_definition_options(parser: argparse.ArgumentParser) -> None:
     """Adds what makes up ``Settings``."""
     seconds, percent = number(0.0, 3600.0, "s"), number(0.0, 1000.0, "%")

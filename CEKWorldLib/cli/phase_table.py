@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from CEKWorldLib.cli.series_input import given_times, progress_bar, series_of
-from CEKWorldLib.exam.image_series import FIRST_PHASE, SOURCE_KEY, SYNTHETIC_KEY, ZERO_KEY
+from CEKWorldLib.exam.image_series import FIRST_PHASE, PREFIX, SOURCE_KEY, SYNTHETIC_KEY, ZERO_KEY
 from CEKWorldLib.exam.phase_times import PhaseTimes, UnknownTimesError
 from CEKWorldLib.exam.series_reading import find_series_of, settled_times
 from CEKWorldLib.exam.time_series import TimeSeries
@@ -74,4 +74,6 @@ def _attributes(series: TimeSeries) -> dict[str, str]:
         SOURCE_KEY: series.time_sources[0],
         ZERO_KEY: series.zero_source or FIRST_PHASE,
     }
-    return attributes | ({"CEKWorld.Notice": NOTICE} if series.synthetic else {})
+    if series.synthetic:
+        attributes[f"{PREFIX}Notice"] = NOTICE
+    return attributes | {f"{PREFIX}{name}": value for name, value in series.made_by.items()}

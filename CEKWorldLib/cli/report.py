@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from CEKWorldLib.cli.kinetic_options import add_definition_options, add_region_options
+from CEKWorldLib.cli.kinetic_options import add_definition_options, add_region_options, add_sample_option
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.cli.series_options import add_series_options
 from CEKWorldLib.errors import CEKWorldError
@@ -26,6 +26,7 @@ examples:
   cekworld report dicom_folder --roi lesion.nrrd --output report.html
   cekworld report out/phases.seq.nrrd --roi lesion.nrrd --roi muscle.nrrd \\
       --tissue muscle --palette colour-blind --output report.html
+  cekworld report out/phases.seq.nrrd --sample out/samples --roi lesion.nrrd --output report.html
 """
 
 
@@ -38,6 +39,7 @@ def add_parser(commands) -> None:
         formatter_class=ManualFormatter,
     )
     add_series_options(parser)
+    add_sample_option(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="HTML file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     parser.add_argument("--title", metavar="TEXT", help="a line of your own at the top, such as a study number")
@@ -58,23 +60,15 @@ def run(args: argparse.Namespace) -> None:
     if output.exists() and not args.overwrite:
         raise CEKWorldError(f"{output} exists. Give another --output, or --overwrite to replace it.")
     from CEKWorldLib.cli.kinetic_input import regions_of, settings_of
+    from CEKWorldLib.cli.sample_input import spread_of, with_samples
     from CEKWorldLib.cli.series_input import series_of
     from CEKWorldLib.export.report import write_report
 
     series = series_of(args)
-    results = regions_of(args, series, settings_of(args))
+    results = with_samples(regions_of(args, series, settings_of(args)), args, series)
     facts = {"Title": args.title} if args.title else {}
-    write_report(output, series, results, facts | _model(args.input, series.synthetic), args.palette)
+    spread = spread_of(args, series, ("percent_enhancement",))
+    write_report(output, series, results, facts, args.palette, spread)
     for note in series.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{'SYNTHETIC' if series.synthetic else 'ACQUIRED'}. Written to {output}")
-
-
-def _model(path: Path, synthetic: bool) -> dict[str, str]:
-    """What made a synthesized series, where its file keeps that."""
-    if not synthetic or path.is_dir() or not path.name.lower().endswith(".nrrd"):
-        return {}
-    from CEKWorldLib.dicom.marking import Provenance
-
-    made = Provenance.of_file(path)
-    return {"Model": made.model, "Weights (sha256)": made.model_sha256, "Seed": str(made.seed)}

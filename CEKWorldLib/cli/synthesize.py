@@ -8,6 +8,7 @@ from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter, number, whole_number
 from CEKWorldLib.cli.staging import staged_folder
+from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
 Synthesizes a contrast series from a pre-contrast T1-weighted volume and writes to DIR:
@@ -18,6 +19,7 @@ Synthesizes a contrast series from a pre-contrast T1-weighted volume and writes 
   curves.png         the same as a plot
   contact_sheet.png  slices by times, one window for all
   run.json           model, settings and the statement that all this is synthetic
+  samples/           with --samples: the phases once more for each further seed
 
 INPUT is an NRRD or NIfTI file, a DICOM folder, or a folder or file of
 "cekworld simulate", whose truth is then shown beside the synthesis.
@@ -38,10 +40,14 @@ examples:
   cekworld synthesize pre.nrrd --output out
   cekworld synthesize dicom_folder --times 0:360:15 --arrival 25 --output out
   cekworld synthesize liver.nii.gz --anatomy abdomen --roi lesion.nrrd --output out
+  cekworld synthesize pre.nrrd --samples 8 --output out
+  cekworld curves out/phases.seq.nrrd --sample out/samples --roi lesion.nrrd --output curves
+      how sure the model is: a band on the curve, the share of samples in each curve type
 """
 
 _ANATOMIES = ("breast", "abdomen", "brain")
 FILES = ("phases.seq.nrrd", "curves.csv", "curves.png", "contact_sheet.png", "run.json")
+SAMPLES = "samples"  # folder of the further seeds
 
 
 def add_parser(commands) -> None:
@@ -71,6 +77,10 @@ def add_parser(commands) -> None:
         "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N",
         help="of the sampler's noise (default 0); the same seed gives the same series",
     )  # fmt: skip
+    model.add_argument(
+        "--samples", type=whole_number(1, 100), default=1, metavar="N",
+        help="draw N samples, with this seed and the next ones, for uncertainty (default 1; takes 1 step or more)",
+    )  # fmt: skip
     model.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu or cuda")
     model.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep latents here; the same exam and settings start from them"
@@ -95,13 +105,16 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Synthesizes and writes everything, or nothing."""
+    if args.samples > 1 and args.steps == 0:
+        raise CEKWorldError("Samples need --steps 1 or more: without steps every seed gives the regression mean.")
     # The output is refused before the minutes of work, and before PyTorch's seconds.
-    with staged_folder(args.output, args.overwrite, FILES) as staging:
+    with staged_folder(args.output, args.overwrite, (*FILES, SAMPLES)) as staging:
         from CEKWorldLib.cli.contrast_series import prepare, results
 
         work = prepare(args)
         table = results(work, staging)
+        written = ", ".join(name for name in (*FILES, SAMPLES) if (staging / name).exists())
     for notice in work.session.notices:
         print(f"note: {notice}", file=sys.stderr)
     print(table)
-    print(f"\nSYNTHETIC, from a model trained on simulated data. Written to {args.output}: {', '.join(FILES)}")
+    print(f"\nSYNTHETIC, from a model trained on simulated data. Written to {args.output}: {written}")

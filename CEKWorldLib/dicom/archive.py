@@ -13,6 +13,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from CEKWorldLib.dicom.credentials import credentials_for
+from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.dicom.transfer import Transfer, Unavailable
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.exam.dicom_files import is_dicom
@@ -128,7 +129,8 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
         if not is_dicom(path):
             continue
         try:
-            header = pydicom.dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
+            with quiet():
+                header = pydicom.dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
             files.append((path, str(header.SOPInstanceUID)))
         except (InvalidDicomError, AttributeError, ValueError) as error:
             raise CEKWorldError(f"{path.name} is damaged and cannot be sent; export it again.") from error

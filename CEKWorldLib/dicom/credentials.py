@@ -31,7 +31,7 @@ def credentials_for(host: str, encrypted: bool) -> Credentials | None:
     """What to log in to a host with; None where nothing is set, as for archives that ask for nothing.
 
     The environment is asked first, then, where the ``keyring`` package is installed, the keyring for the service
-    ``cekworld:HOST``.
+    ``cekworld:HOST`` and the environment's user, if it names one.
 
     Args:
         host: name or address of the archive.
@@ -49,15 +49,16 @@ def credentials_for(host: str, encrypted: bool) -> Credentials | None:
 def _from_environment() -> Credentials | None:
     if token := os.environ.get(TOKEN):
         return Credentials(token=token)
-    if user := os.environ.get(USER):
-        return Credentials(user, os.environ.get(PASSWORD, ""))
-    return None
+    user, password = os.environ.get(USER), os.environ.get(PASSWORD)
+    return Credentials(user, password) if user and password is not None else None
 
 
 def _from_keyring(host: str) -> Credentials | None:
+    user = os.environ.get(USER)
     try:
         keyring = importlib.import_module("keyring")
-        entry = keyring.get_credential(f"cekworld:{host}", None)
+        # Some keyrings (macOS) find an entry by its user only, others without.
+        entry = keyring.get_credential(f"cekworld:{host}", user)
     except ImportError:
         return None
     except keyring.errors.KeyringError as error:

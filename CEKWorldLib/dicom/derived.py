@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import highdicom
 import numpy as np
@@ -18,6 +18,7 @@ from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.dicom.stack import Stack
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.dicom_protocol import first_frame, group_of
 from CEKWorldLib.exam.volume import Volume
 
 # What highdicom asks of a source image beside patient and study: which it is, where it lies, what acquired it.
@@ -28,29 +29,40 @@ _IMAGE = (
     "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "StationName",
 )  # fmt: skip
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made")
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters of a value of LO and of ST (PS3.5 table 6.2-1)
 
 
-@contextmanager
-def discreet() -> Iterator[None]:
+def discreet(make: Callable[Concatenate[Source, Arguments], Made]) -> Callable[Concatenate[Source, Arguments], Made]:
     """Keeps what libraries say of headers from screen and log, as ``quiet`` does, and from messages.
 
-    Raises:
-        CEKWorldError: for a ValueError, by which highdicom refuses headers, quoting them.
+    Args:
+        make: makes an object from a source, its first argument.
+
+    Returns:
+        The same, raising CEKWorldError for whatever highdicom and pydicom raise at a header, quoting it.
     """
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with quiet():
-            yield
-    except ValueError as error:
-        raise CEKWorldError(
-            f"The source's header does not allow this DICOM object (refused by {_innermost(error)}); "
-            "export the source again."
-        ) from None
-    finally:
-        logger.setLevel(level)
+
+    @wraps(make)
+    def discreetly(source: Source, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Made:
+        logger = logging.getLogger("highdicom")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            with quiet():
+                return make(source, *args, **kwargs)
+        except CEKWorldError:
+            raise
+        except Exception as error:  # missing and odd attributes raise many kinds
+            raise CEKWorldError(
+                f"The header of {source.images[0].plane.file.name} does not allow a DICOM object to be made from it "
+                f"(refused by {_innermost(error)}); export the source again."
+            ) from None
+        finally:
+            logger.setLevel(level)
+
+    return discreetly
 
 
 def _innermost(error: BaseException) -> str:
@@ -58,6 +70,17 @@ def _innermost(error: BaseException) -> str:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     return frame.tb_frame.f_code.co_name if frame else "highdicom"
+
+
+def source_arguments(source: Source) -> dict[str, Any]:
+    """The arguments by which highdicom's images take their source; of multi-frame files it asks for one and the rest.
+
+    Raises:
+        CEKWorldError: as `reference_images`.
+    """
+    references = reference_images(source)
+    first = 1 if first_frame(references[0]) is not None else len(references)
+    return {"source_images": references[:first], "further_source_images": references[first:]}
 
 
 def reference_images(source: Source) -> list[Dataset]:
@@ -75,8 +98,21 @@ def reference_images(source: Source) -> list[Dataset]:
         for keyword in _IMAGE:
             if keyword in header:
                 reference[keyword] = header[keyword]
+        if first_frame(reference) is not None:
+            reference.SharedFunctionalGroupsSequence = [_shared_groups(reference)]
         references.append(reference)
     return references
+
+
+def _shared_groups(header: Dataset) -> Dataset:
+    """The shared functional groups, with those of the geometry that some scanners (Siemens, Philips) repeat per frame.
+
+    highdicom looks for them among the shared ones only; the reader has made sure that all frames have the same.
+    """
+    shared = Dataset()
+    for name in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        setattr(shared, name, [group_of(header, first_frame(header), name)])
+    return shared
 
 
 def on_grid(voxels: np.ndarray, grid: Volume, source: Source, name: str) -> highdicom.Volume:

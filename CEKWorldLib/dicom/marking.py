@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
 
 from CEKWorldLib import __version__
 from CEKWorldLib.dicom.source import Source, take_over
-from CEKWorldLib.errors import CEKWorldError
 
 MANUFACTURER, PRODUCT = "CEKWorld project", "CEKWorld"
-_PREFIX = "CEKWorld."
-_SCANNER = ("InstitutionName", "StationName", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
-_PREFIX = "CEKWorld."
 _SCANNER = ("InstitutionName", "StationName", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
 IMAGE_COMMENTS = "SYNTHETIC - AI generated - research use only - not for diagnosis"
 STATEMENT = (
@@ -45,10 +40,10 @@ class Provenance:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Provenance:
-        """From what a session says of itself (``Session.metadata``) or a sequence file keeps of it.
+        """From what a session says of itself (``Session.metadata``) or a series keeps of it (``TimeSeries.made_by``).
 
         Args:
-            facts: by the names ``model``, ``model_sha256``, ``seed`` and ``anatomy``.
+            facts: by the names of ``time_series.MODEL_FACTS``; what is missing is recorded as unknown.
         """
         unknown = "not recorded"
         return cls(
@@ -57,23 +52,6 @@ class Provenance:
             seed=facts.get("seed", unknown),
             anatomy=facts.get("anatomy"),
         )
-
-    @classmethod
-    def of_file(cls, path: Path) -> Provenance:
-        """From the attributes of a ``.seq.nrrd`` that ``cekworld synthesize`` wrote.
-
-        Raises:
-            CEKWorldError: not such a file.
-        """
-        import nrrd  # slow to import, and viewers do not need it
-
-        try:
-            header = nrrd.read_header(str(path))
-        except (OSError, ValueError, nrrd.NRRDError) as error:
-            raise CEKWorldError(
-                f"{path.name} cannot be read as NRRD; give the phases.seq.nrrd of a synthesis."
-            ) from error
-        return cls.of({key.removeprefix(_PREFIX): value for key, value in header.items() if key.startswith(_PREFIX)})
 
     def derivation(self, t_s: float | None = None) -> str:
         """The text for DerivationDescription, at most 1024 characters.

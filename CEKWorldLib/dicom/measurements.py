@@ -56,7 +56,7 @@ SERIES = 9203
 _Group = VolumetricROIMeasurementsAndQualitativeEvaluations
 
 
-@discreet()
+@discreet
 def measurement_report(
     source: Source, segmentation: Segmentation, results: Sequence[RoiResult], provenance: Provenance | None = None
 ) -> ComprehensiveSR:

@@ -8,17 +8,15 @@ from highdicom.pm import ParametricMap, RealWorldValueMapping
 from pydicom.sr.codedict import codes
 
 from CEKWorldLib.dicom.codes import QUANTITIES, coding_scheme
-from CEKWorldLib.dicom.derived import complete_image, discreet, identity, on_grid, reference_images
+from CEKWorldLib.dicom.derived import complete_image, discreet, identity, on_grid, source_arguments
 from CEKWorldLib.dicom.marking import Provenance
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.exam.volume import Volume
 
 FIRST_SERIES = 9211  # one series per quantity, in the order of ``QUANTITIES``
-# Body parts (PS3.16 annex L) whose images show no face. Others, and unknown ones, are taken to be recognizable.
-_FACELESS = {"ABDOMEN", "BREAST", "CHEST", "KIDNEY", "LIVER", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 
 
-@discreet()
+@discreet
 def parametric_map(
     source: Source, grid: Volume, name: str, values: np.ndarray, settings: str, provenance: Provenance | None = None
 ) -> ParametricMap:
@@ -52,9 +50,9 @@ def parametric_map(
     )
     description = f"{quantity.label} [{quantity.unit.value}]"
     result = ParametricMap(
-        source_images=reference_images(source),
+        **source_arguments(source),
         pixel_array=on_grid(values, grid, source, name),
-        contains_recognizable_visual_features=source.common.get("BodyPartExamined") not in _FACELESS,
+        contains_recognizable_visual_features=source.may_show_face,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[_window(finite)],
         content_qualification="RESEARCH",

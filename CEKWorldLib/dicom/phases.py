@@ -19,6 +19,7 @@ from pydicom.valuerep import format_number_as_ds
 from CEKWorldLib.dicom.marking import Provenance, code, mark_synthetic_image
 from CEKWorldLib.dicom.mr_image import describe_acquisition
 from CEKWorldLib.dicom.pixels import PixelScale
+from CEKWorldLib.dicom.series_numbers import free_offset
 from CEKWorldLib.dicom.source import Source, SourceImage
 from CEKWorldLib.dicom.stack import Stack
 from CEKWorldLib.dicom.writing import new_folder, write_dataset
@@ -26,7 +27,7 @@ from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.synthesis.progress import Cancel, is_cancelled
 
-FIRST_SERIES_NUMBER = 9001  # after everything a scanner numbers
+FIRST_SERIES_NUMBER = 9001  # after everything a scanner numbers; later exports of a study take the next free ones
 _EVEN_S = 1e-3
 
 Report = Callable[[int, int], None]
@@ -78,7 +79,9 @@ def export_phases(
     stack = Stack.of(series.grid)
     references = stack.source_images(source)
     scale = PixelScale.of(series.frames)
-    image = _Image(series, source, stack, scale)
+    numbers = range(FIRST_SERIES_NUMBER, FIRST_SERIES_NUMBER + len(series.times_s))
+    first_number = FIRST_SERIES_NUMBER + free_offset(numbers, source, Path(output))
+    image = _Image(series, source, stack, scale, first_number)
     series_uids = tuple(generate_uid(prefix=None) for _ in series.times_s)
     total, done = len(series.times_s) * stack.shape[0], 0
     with new_folder(Path(output)) as new:
@@ -100,8 +103,9 @@ def export_phases(
 class _Image:
     """One dataset that becomes each image in turn: what images share is set once."""
 
-    def __init__(self, series: TimeSeries, source: Source, stack: Stack, scale: PixelScale) -> None:
+    def __init__(self, series: TimeSeries, source: Source, stack: Stack, scale: PixelScale, first_number: int) -> None:
         self._times, self._source, self._stack, self._scale = series.times_s, source, stack, scale
+        self._first_number = first_number
         self._data = data = Dataset()
         now = datetime.now()
         data.update(source.common)
@@ -109,6 +113,7 @@ class _Image:
         data.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
         data.InstanceCreationDate, data.InstanceCreationTime = _date(now), _time(now)
         header = source.images[0].header if source.images else None
+        data.RecognizableVisualFeatures = "YES" if source.may_show_face else "NO"
         describe_acquisition(data, header, series.acquisition)
         _, data.Rows, data.Columns = stack.shape
         data.PixelSpacing = [_decimal(value) for value in stack.spacing[:2]]
@@ -126,7 +131,7 @@ class _Image:
         """
         data = self._data
         mark_synthetic_image(data, self._source, provenance, t_s)
-        data.SeriesInstanceUID, data.SeriesNumber = series_uid, FIRST_SERIES_NUMBER + phase
+        data.SeriesInstanceUID, data.SeriesNumber = series_uid, self._first_number + phase
         data.SeriesDescription = f"SYNTHETIC t={_label(t_s)}s (CEKWorld AI)"
         moment = self._source.started + timedelta(seconds=t_s)
         for event in ("Series", "Acquisition", "Content"):

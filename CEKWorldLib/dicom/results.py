@@ -11,15 +11,25 @@ from pydicom.dataset import Dataset
 
 from CEKWorldLib.dicom.codes import QUANTITIES
 from CEKWorldLib.dicom.marking import Provenance
-from CEKWorldLib.dicom.measurements import measurement_report
-from CEKWorldLib.dicom.parametric_maps import parametric_map
-from CEKWorldLib.dicom.segmentation import curve_region, curve_type_segmentation, region_segmentation
+from CEKWorldLib.dicom.measurements import SERIES, measurement_report
+from CEKWorldLib.dicom.parametric_maps import FIRST_SERIES, parametric_map
+from CEKWorldLib.dicom.segmentation import (
+    CURVE_TYPES_SERIES,
+    REGIONS_SERIES,
+    curve_region,
+    curve_type_segmentation,
+    region_segmentation,
+)
+from CEKWorldLib.dicom.series_numbers import free_offset
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.dicom.writing import new_folder, write_dataset
 from CEKWorldLib.errors import Cancelled
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.kinetics.roi import RoiResult
 from CEKWorldLib.synthesis.progress import Cancel, is_cancelled
+
+# SeriesNumbers of a first export; later ones take the next free ones.
+NUMBERS = (REGIONS_SERIES, CURVE_TYPES_SERIES, SERIES, *range(FIRST_SERIES, FIRST_SERIES + len(QUANTITIES)))
 
 
 def export_results(
@@ -64,11 +74,14 @@ def export_results(
         )
     for name in (name for name in QUANTITIES if name in maps):
         made[f"{name}.dcm"] = partial(parametric_map, source, grid, name, maps[name], settings, provenance)
+    offset = free_offset(NUMBERS, source, Path(output))
     with new_folder(Path(output)) as folder:
         for done, (name, make) in enumerate(made.items(), start=1):
             if is_cancelled(cancel):
                 raise Cancelled("Stopped; nothing was written.")
-            write_dataset(make(), folder.staging / name)
+            dataset = make()
+            dataset.SeriesNumber += offset
+            write_dataset(dataset, folder.staging / name)
             if progress:
                 progress(done, len(made))
     return folder.target

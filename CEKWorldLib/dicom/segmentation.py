@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 
 from CEKWorldLib import __version__
 from CEKWorldLib.dicom.codes import CLASSIFICATION, CURVE_TYPES, SELECTION, coding_scheme
-from CEKWorldLib.dicom.derived import complete_image, discreet, identity, on_grid, reference_images
+from CEKWorldLib.dicom.derived import complete_image, discreet, identity, on_grid, source_arguments
 from CEKWorldLib.dicom.marking import PRODUCT, Provenance
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.errors import CEKWorldError
@@ -26,7 +26,7 @@ from CEKWorldLib.kinetics.roi import RoiResult
 REGIONS_SERIES, CURVE_TYPES_SERIES = 9201, 9202
 
 
-@discreet()
+@discreet
 def region_segmentation(
     source: Source,
     grid: Volume,
@@ -76,7 +76,7 @@ def region_segmentation(
     )  # fmt: skip
 
 
-@discreet()
+@discreet
 def curve_type_segmentation(
     source: Source, grid: Volume, types: np.ndarray, definition: str, provenance: Provenance | None = None
 ) -> Segmentation:
@@ -140,7 +140,7 @@ def _segmentation(
     derivation: str,
 ) -> Segmentation:
     segmentation = Segmentation(
-        source_images=reference_images(source),
+        **source_arguments(source),
         pixel_array=on_grid(stack, grid, source, description),
         segmentation_type="BINARY",
         segment_descriptions=segments,

@@ -19,7 +19,7 @@ from pydicom.valuerep import DA, DT, TM, validate_value
 
 from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.dicom_files import Header, find_series
+from CEKWorldLib.exam.dicom_files import Header, choose_series, find_images
 from CEKWorldLib.exam.dicom_planes import Plane, planes_of
 
 UTF8 = "ISO_IR 192"
@@ -49,6 +49,8 @@ _REQUIRED = (
     "ReferringPhysicianName", "StudyID", "PositionReferenceIndicator", "PatientPosition",
 )  # fmt: skip
 _BODY_PARTS = {"breast": "BREAST", "abdomen": "ABDOMEN", "brain": "BRAIN"}  # PS3.16 annex L
+# Images of these show no face. Others, and those of unknown parts, may.
+_FACELESS = {"ABDOMEN", "BREAST", "CHEST", "KIDNEY", "LIVER", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 _UNPAIRED = {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "LIVER", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 _SIDES = ("L", "R")  # scanners also write B for both, which ImageLaterality alone may hold
 _SAME_PLACE_MM = 0.01
@@ -95,16 +97,23 @@ class Source:
         images: one per slice, in order along their normal; empty where the source was not DICOM.
         started: when the source was acquired, which is where synthesized times count from; the time of export where
             the source does not say.
+        series_numbers: SeriesNumbers that the study has already, as far as its images lie in the source's folder.
     """
 
     common: Dataset
     images: tuple[SourceImage, ...]
     started: datetime
+    series_numbers: frozenset[int] = frozenset()
 
     @property
     def headers(self) -> list[Dataset]:
         """The headers of the source's files, each once, in slice order."""
         return list({image.header.SOPInstanceUID: image.header for image in self.images}.values())
+
+    @property
+    def may_show_face(self) -> bool:
+        """Whether the patient could be recognized from the images."""
+        return self.common.get("BodyPartExamined") not in _FACELESS
 
 
 def read_source(path: Path | str, series: str | int | None = None) -> Source:
@@ -123,9 +132,10 @@ def read_source(path: Path | str, series: str | int | None = None) -> Source:
     if not path.exists():
         raise CEKWorldError(f"{path} does not exist; name the DICOM folder the series was made from.")
     with quiet():
-        headers, _ = find_series(path, series)
+        found, _ = find_images(path)
+        headers = found if path.is_file() else choose_series(found, path, series)
         try:
-            return _source(headers)
+            return _source(headers, found)
         except CEKWorldError:
             raise
         except Exception:  # header values are converted on access, and damaged ones raise many kinds
@@ -192,13 +202,29 @@ def _is_valid(element: DataElement) -> bool:
     return True
 
 
-def _source(headers: Sequence[Header]) -> Source:
+def _source(headers: Sequence[Header], found: Sequence[Header]) -> Source:
     every = [SourceImage(header.data, plane) for header in headers for plane in planes_of(header)]
     images = _first_of_each_slice(every)
     for header in {id(image.header): image.header for image in images}.values():
         _keep_readable(header)
     first = images[0].header
-    return Source(_common(first), tuple(images), _started(first) or datetime.now())
+    _refuse_shared_uids(images)
+    common = _common(first)
+    study = {header.number for header in found if header.data.get("StudyInstanceUID") == common.StudyInstanceUID}
+    numbers = frozenset(int(number) for number in study if number.isdecimal())
+    return Source(common, tuple(images), _started(first) or datetime.now(), numbers)
+
+
+def _refuse_shared_uids(images: Sequence[SourceImage]) -> None:
+    """Images that bad converters gave one SOPInstanceUID: nothing can refer to one of them."""
+    known: dict[str, SourceImage] = {}
+    for image in images:
+        other = known.setdefault(str(image.header.get("SOPInstanceUID") or ""), image)
+        if other.header is not image.header:
+            raise CEKWorldError(
+                f"{other.plane.file.name} and {image.plane.file.name} have the same SOPInstanceUID, or none; export "
+                "the source again."
+            )
 
 
 def _keep_readable(header: Dataset) -> None:

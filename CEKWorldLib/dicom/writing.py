@@ -18,6 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.errors import CEKWorldError
 
+_NAME = "cekworld-"
 _PREFIX, _SUFFIX = ".cekworld-export-", ".partial"
 _ABANDONED_S = 24 * 3600.0  # no export takes a day: an older partial folder is what a killed one left
 
@@ -47,7 +48,7 @@ def new_folder(parent: Path) -> Iterator[NewFolder]:
     Raises:
         CEKWorldError: the disk is full, or nothing can be written there.
     """
-    name = f"cekworld-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    name = f"{_NAME}{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     private = parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
     new = NewFolder(private / name, parent / name)
     try:
@@ -62,6 +63,11 @@ def new_folder(parent: Path) -> Iterator[NewFolder]:
         raise CEKWorldError(f"Cannot write to {parent}: {reason}. Free some space or choose another folder.") from None
     finally:
         shutil.rmtree(private, ignore_errors=True)
+
+
+def exports_in(parent: Path) -> list[Path]:
+    """The folders that `new_folder` made there."""
+    return sorted(path for path in parent.glob(f"{_NAME}*") if path.is_dir())
 
 
 def write_dataset(dataset: Dataset, path: Path) -> None:
@@ -79,7 +85,7 @@ def write_dataset(dataset: Dataset, path: Path) -> None:
             dataset.save_as(buffer, enforce_file_format=True)
     except Exception:  # the writer raises whatever the value does, and quotes it
         raise CEKWorldError(
-            "A value of the source's DICOM header cannot be written; export the source again."
+            f"A value of the source's DICOM header cannot be written to {path.name}; export the source again."
         ) from None
     path.write_bytes(buffer.getbuffer())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from CEKWorldLib.evaluation.series_bench import series_rows
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.models.bundle import load_model
 from CEKWorldLib.models.world import WorldModel
@@ -31,6 +32,8 @@ BARS = {
     "interpolation_error": 0.05,
     "peak_memory_gb": 4.0,
     "gpu_exam_s": 10.0,
+    "kinetic_maps_s": 2.0,
+    "dicom_export_s": 20.0,
 }
 _TALL = 128
 _GPU_SLICES, _GPU_TIMES = 160, 24
@@ -54,7 +57,7 @@ def bench(model: WorldModel, device: str = "auto") -> dict[str, float]:
     rows |= scrubbing(model, exam, case, times, device)
     if torch.cuda.is_available() and device != "cpu":
         rows["gpu_exam_s"] = gpu_exam(model, exam, case)
-    return rows
+    return rows | series_rows()
 
 
 def interpolation_error(session: Session, case: Case, k: int) -> float:

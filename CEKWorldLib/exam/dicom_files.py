@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from CEKWorldLib.errors import CEKWorldError
 SUFFIXES = (".dcm", ".dicom", ".ima")
 MAX_FILES = 20_000  # a study holds hundreds to a few thousand; more means a whole archive was chosen
 _LISTED = 20  # series named in one message
+# Modalities of images (PS3.3 C.7.3.1.1.1). Other texts are not shown: they may be anything.
+_MODALITIES = {
+    "CR", "CT", "DX", "ES", "IO", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX", "RF", "RG", "RTDOSE",
+    "RTIMAGE", "SEG", "SM", "US", "XA", "XC",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,8 @@ class Header:
         file: where it is.
         data: everything but the pixels.
         series: SeriesInstanceUID.
-        number: SeriesNumber as text.
-        modality: Modality, "unknown" where missing.
+        number: SeriesNumber as text, "" where missing or no number.
+        modality: Modality, "unknown" where missing or none of the standard's.
         multiframe: whether the file holds several images.
     """
 
@@ -43,13 +49,14 @@ class Header:
 
     @classmethod
     def of(cls, file: Path, data: Dataset) -> Header:
+        modality, number = str(data.get("Modality") or ""), str(data.get("SeriesNumber") or "")
         frames = str(data.get("NumberOfFrames") or 1)
         return cls(
             file=file,
             data=data,
             series=str(data.get("SeriesInstanceUID") or ""),
-            number=str(data.get("SeriesNumber") or ""),
-            modality=str(data.get("Modality") or "unknown"),
+            number=number if re.fullmatch(r"[+-]?\d{1,12}", number) else "",
+            modality=modality if modality in _MODALITIES else "unknown",
             multiframe="PerFrameFunctionalGroupsSequence" in data or frames != "1",
         )
 
@@ -102,7 +109,7 @@ def find_series(path: Path, series: str | int | None = None) -> tuple[list[Heade
         CEKWorldError: no images, not MR, several series and none chosen, a damaged or locked file alone.
     """
     headers, damaged = find_images(path)
-    return (headers if path.is_file() else _choose(headers, path, series)), damaged
+    return (headers if path.is_file() else choose_series(headers, path, series)), damaged
 
 
 def find_images(path: Path, progress: Callable[[int, int], None] | None = None) -> tuple[list[Header], list[Path]]:
@@ -137,6 +144,11 @@ def by_series(headers: Sequence[Header]) -> dict[str, list[Header]]:
     for header in headers:
         groups.setdefault(header.series, []).append(header)
     return groups
+
+
+def mr_series(groups: dict[str, list[Header]]) -> dict[str, list[Header]]:
+    """The series that hold an MR image."""
+    return {uid: group for uid, group in groups.items() if any(header.modality == "MR" for header in group)}
 
 
 def matching_series(groups: dict[str, list[Header]], wanted: str, name: str) -> dict[str, list[Header]]:
@@ -219,11 +231,18 @@ def _is_image_class(data: Dataset) -> bool:
     return UID(str(meta.get("MediaStorageSOPClassUID") or data.get("SOPClassUID") or "")).name.endswith("Image Storage")
 
 
-def _choose(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:
+def choose_series(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:
+    """The images of one MR series; arguments and errors as those of `find_series`.
+
+    Args:
+        headers: of the folder.
+        path: the folder.
+        series: see `find_series`.
+    """
     name = _folder(path) if len(headers) > 1 else headers[0].file.name
     groups = by_series(headers)
     if series is None:
-        matching = {uid: group for uid, group in groups.items() if group[0].modality == "MR"}
+        matching = mr_series(groups)
         if not matching:
             refuse_other_modality(headers, name)
     else:
@@ -245,6 +264,11 @@ def refuse_other_modality(headers: Sequence[Header], name: str) -> None:
         raise CEKWorldError(f"{name} holds images of modality {found}, not MR; CEKWorld needs an MR series.")
 
 
+def shown_uid(uid: str) -> str:
+    """A UID for a message; what is none may be anything, and is not shown."""
+    return uid if UID(uid).is_valid else "no valid UID"
+
+
 def listing(groups: dict[str, list[Header]]) -> str:
     """Series by number, with their size, for a message."""
     numbers = Counter(group[0].number for group in groups.values())
@@ -252,7 +276,7 @@ def listing(groups: dict[str, list[Header]]) -> str:
     for uid, group in groups.items():
         number, data = group[0].number, group[0].data
         # The UID is shown only where the number does not tell.
-        label = f"series {number}" if number and numbers[number] == 1 else f"series {number or '?'} ({uid})"
+        label = f"series {number}" if number and numbers[number] == 1 else f"series {number or '?'} ({shown_uid(uid)})"
         files = f"{len(group)} file{'s' if len(group) > 1 else ''}"
         lines.append((number.zfill(9), f"{label}: {group[0].modality}, {files} of {data.Columns} x {data.Rows}"))
     shown = [line for _, line in sorted(lines)]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.checks import check_size
-from CEKWorldLib.exam.dicom_files import Header, parse
+from CEKWorldLib.exam.dicom_files import Header
+from CEKWorldLib.exam.dicom_pixels import stored_values
 from CEKWorldLib.exam.dicom_protocol import group_of, injection_start
 
 # Third and later values of ImageType and FrameType that are no magnitude image, with the word for the message.
@@ -112,7 +112,7 @@ def decode(planes: Sequence[Plane], progress: Callable[[int, int], None] | None 
         if plane.file != file:
             if progress:
                 progress(index, len(planes))
-            file, frames = plane.file, _pixels(plane.file)
+            file, frames = plane.file, stored_values(plane.file)
         stored = frames[plane.frame] if frames.ndim == 3 else frames
         if stored.shape != plane.shape:
             raise CEKWorldError(f"{plane.file.name} has pixel data of the wrong size; export it again.")
@@ -169,25 +169,3 @@ def _vector(source: Dataset, tag: str, count: int, file: Path) -> np.ndarray:
     if not np.isfinite(vector).all():
         raise CEKWorldError(f"{file.name} has an invalid {tag}; export it again.")
     return vector
-
-
-def _pixels(file: Path) -> np.ndarray:
-    compression = None
-    try:
-        data = parse(file, pixels=True)
-        meta = getattr(data, "file_meta", None) or FileMetaDataset()
-        if "TransferSyntaxUID" not in meta:
-            # Without a meta header the encoding is what the parser found it to be.
-            implicit, little = data.original_encoding
-            explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-            meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-            data.file_meta = meta
-        elif meta.TransferSyntaxUID.is_compressed:
-            compression = meta.TransferSyntaxUID.name
-        return data.pixel_array
-    except Exception as error:  # decoders raise a dozen kinds; each means these pixels cannot be had
-        if compression:
-            reason = f"is compressed as {compression}, damaged or not decodable here; export it uncompressed"
-        else:
-            reason = "has damaged or truncated pixel data; export it again"
-        raise CEKWorldError(f"{file.name} {reason}.") from error

@@ -18,13 +18,16 @@ from CEKWorldLib.exam.dicom_files import (
     find_images,
     listing,
     matching_series,
+    mr_series,
     refuse_other_modality,
+    shown_uid,
 )
 from CEKWorldLib.exam.dicom_phases import split_phases
 from CEKWorldLib.exam.dicom_planes import Plane, decode, planes_of
 from CEKWorldLib.exam.dicom_protocol import acquisition_of
 from CEKWorldLib.exam.dicom_stack import Stack, distinct, stack_of
-from CEKWorldLib.exam.dicom_times import clock_order, phase_times, synthetic_times
+from CEKWorldLib.exam.dicom_synthesis import export_of, made_by, synthetic_times
+from CEKWorldLib.exam.dicom_times import clock_order, phase_times
 from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.exam.volume import Volume
@@ -38,6 +41,7 @@ class _Kind:
 
     study: str
     synthetic: bool
+    export: str
     image_type: tuple[str, ...]
     acquisition: Acquisition
 
@@ -49,6 +53,7 @@ class _Kind:
             return cls(
                 study=str(data.get("StudyInstanceUID") or ""),
                 synthetic=str(data.get("SyntheticData") or "") == "YES",
+                export=export_of(data),
                 image_type=tuple(map(str, data.get("ImageType") or ())),
                 acquisition=acquisition_of(data),
             )
@@ -65,6 +70,7 @@ class _Kind:
         words = {
             "study": "StudyInstanceUID",
             "synthetic": "SyntheticData",
+            "export": "model, seed or export",
             "image_type": "ImageType",
             "acquisition": "RepetitionTime, EchoTime, FlipAngle or fat saturation",
         }
@@ -77,22 +83,27 @@ class _Scan:
 
     Attributes:
         number: SeriesNumber.
+        uid: SeriesInstanceUID.
         kind: how it was made.
         phases: the planes of each phase, slices in order.
         stack: the first phase with its geometry.
+        made_by: the model that made it, as far as it says.
     """
 
     number: str
+    uid: str
     kind: _Kind
     phases: list[list[Plane]]
     stack: Stack
+    made_by: dict[str, str]
 
     @classmethod
     def of(cls, headers: Sequence[Header], name: str) -> _Scan:
         """Raises CEKWorldError where the images are not those of complete phases."""
         refuse_other_modality(headers, name)
         phases = split_phases(distinct([plane for header in headers for plane in planes_of(header)]), name)
-        return cls(headers[0].number, _Kind.of(headers[0]), phases, stack_of(phases[0], name))
+        first, kind = headers[0], _Kind.of(headers[0])
+        return cls(first.number, first.series, kind, phases, stack_of(phases[0], name), made_by(first.data))
 
     def difference(self, other: _Scan) -> str | None:
         """What keeps two series from being phases of one scan; None where nothing does."""
@@ -143,7 +154,7 @@ def _chosen(headers: Sequence[Header], series: Collection[str], name: str) -> tu
             picked |= matching_series(groups, wanted, name)
         return _one_scan([_Scan.of(group, name) for group in picked.values()], name), ()
     refuse_other_modality(headers, name)
-    groups = {uid: group for uid, group in groups.items() if group[0].modality == "MR"}
+    groups = mr_series(groups)
     if len(groups) == 1:
         (group,) = groups.values()
         return _one_scan([_Scan.of(group, name)], name), ()
@@ -182,9 +193,7 @@ def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[
         reasons = [(scan.number, f"it differs in {chosen[0].difference(scan)}") for scan in others]
         return chosen, _left_out(reasons + [(number, str(error)) for number, error in unusable])
     if several:
-        lists = [sorted((scan.number or "?" for scan in family), key=_by_number) for family in acquired or several]
-        choices = sorted((",".join(numbers) for numbers in lists), key=_by_number)
-        raise CEKWorldError(f"{name} holds several time series; choose the series {' or '.join(choices)}.")
+        raise CEKWorldError(f"{name} holds several time series; choose the series {_choices(acquired or several)}.")
     reason = unusable[0][1] if unusable else None
     if reason and not families:
         raise reason
@@ -193,6 +202,17 @@ def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[
         f"{name} holds no time series, only single volumes{difference}: {listing(groups)}; choose a folder with all "
         f"phases of one scan.{f' One cannot be used: {reason}' if reason else ''}"
     )
+
+
+def _choices(families: list[list[_Scan]]) -> str:
+    """How to name each time series: by SeriesNumbers, where these tell them apart, as they do within a study."""
+    numbers = [scan.number for family in families for scan in family]
+    telling = all(numbers) and len(set(numbers)) == len(numbers)
+    lists = [
+        sorted((scan.number if telling else shown_uid(scan.uid) for scan in family), key=_by_number)
+        for family in families
+    ]
+    return " or ".join(sorted((",".join(names) for names in lists), key=_by_number))
 
 
 def _left_out(reasons: list[tuple[str, str]]) -> tuple[str, ...]:
@@ -234,6 +254,7 @@ def _found(scans: list[_Scan], notes: tuple[str, ...], name: str) -> FoundSeries
         shape=shape,
         load=load,
         synthetic=first.kind.synthetic,
+        made_by=first.made_by if first.kind.synthetic else {},
         acquisition=first.kind.acquisition,
         series_numbers=tuple(scan.number for scan in scans for _ in scan.phases),
         notes=notes + first.stack.notes,

@@ -8,7 +8,6 @@ habits.)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -27,7 +26,6 @@ _DECIMALS = 6  # of a second, what DICOM times have; beyond lies the rounding of
 _INTERVAL_S = (0.5, 600.0)  # that a temporal resolution may have, whatever its unit
 _MAX_DELAY_S = 3600.0  # between injection and first phase: further apart, one of the two clocks is wrong
 _WIDE_S = 1.0  # slices of one phase further apart than this are worth a note
-_SYNTHETIC_TIME = re.compile(r"(?<![a-z])t ?= ?([+-]?\d+(?:\.\d+)?) ?s\b", re.IGNORECASE)
 
 
 def numbers(tag: str) -> Reader:
@@ -132,19 +130,6 @@ def phase_times(phases: Sequence[Sequence[Plane]]) -> PhaseTimes:
         far = f"ContrastBolusStartTime lies {abs(first) / 60:.0f} minutes from the first phase and is not believed."
         return replace(times, notes=(*times.notes, far))
     return PhaseTimes(np.round(since_first + first, _DECIMALS), sources, "ContrastBolusStartTime", notes=times.notes)
-
-
-def synthetic_times(phases: Sequence[Sequence[Plane]]) -> PhaseTimes:
-    """Times of phases a model made: "t = 90 s" of DerivationDescription, else as for acquired ones.
-
-    CEKWorld counts t from the injection it pretends, and writes t into the text because the DICOM times of such
-    phases are clock times (the source's acquisition plus t).
-    """
-    found = [_SYNTHETIC_TIME.search(phase[0].times.get("DerivationDescription", "")) for phase in phases]
-    seconds = np.array([float(match.group(1)) if match else np.nan for match in found])
-    if not np.isfinite(seconds).all():
-        return phase_times(phases)
-    return PhaseTimes(seconds, ("DerivationDescription",) * len(phases), "DerivationDescription")
 
 
 def _starts(phases: Sequence[Sequence[Plane]], reader: Reader) -> np.ndarray:

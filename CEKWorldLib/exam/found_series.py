@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,7 @@ class FoundSeries:
         acquisition: sequence settings.
         series_numbers: per phase, for DICOM.
         notes: sentences for the user.
+        made_by: as in `TimeSeries`.
     """
 
     times: PhaseTimes
@@ -36,3 +37,4 @@ class FoundSeries:
     acquisition: Acquisition = field(default_factory=Acquisition)
     series_numbers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    made_by: Mapping[str, str] = field(default_factory=dict)

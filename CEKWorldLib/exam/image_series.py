@@ -10,15 +10,18 @@ import numpy as np
 import SimpleITK as sitk
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.bids_sidecar import sidecar_times
 from CEKWorldLib.exam.checks import check_series_size
 from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.image_files import read_header, read_metadata, read_voxels
 from CEKWorldLib.exam.phase_times import PhaseTimes
 from CEKWorldLib.exam.protocol import Acquisition
+from CEKWorldLib.exam.time_series import MODEL_FACTS
 from CEKWorldLib.exam.volume import Volume
 
-# Attributes of a sequence node, by which times keep their origin from one file to the next.
-SYNTHETIC_KEY, SOURCE_KEY, ZERO_KEY = "CEKWorld.Synthetic", "CEKWorld.TimeSource", "CEKWorld.TimeZero"
+# Attributes of a sequence node, by which times and images keep their origin from one file to the next.
+PREFIX = "CEKWorld."
+SYNTHETIC_KEY, SOURCE_KEY, ZERO_KEY = f"{PREFIX}Synthetic", f"{PREFIX}TimeSource", f"{PREFIX}TimeZero"
 FIRST_PHASE = "first phase"  # value of ZERO_KEY where nothing tells when the injection began
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "min": 60.0}
@@ -56,11 +59,12 @@ def find_image_series(path: Path, format_name: str) -> FoundSeries:
         return frames, place.like(frames[0])
 
     return FoundSeries(
-        times=_nrrd_times(meta, shape[0]) if format_name == "NRRD" else _nifti_times(reader, shape[0]),
+        times=_nrrd_times(meta, shape[0]) if format_name == "NRRD" else _nifti_times(reader, path, shape[0]),
         shape=shape,
         load=load,
         synthetic=meta.get(SYNTHETIC_KEY) == "1",
         acquisition=_acquisition(meta),
+        made_by={name: meta[f"{PREFIX}{name}"] for name in MODEL_FACTS if f"{PREFIX}{name}" in meta},
     )
 
 
@@ -124,7 +128,9 @@ def _index_times(seconds: np.ndarray, meta: Mapping[str, str]) -> PhaseTimes:
     return PhaseTimes(seconds, sources, "sequence index", notes=notes)
 
 
-def _nifti_times(reader: sitk.ImageFileReader, phases: int) -> PhaseTimes:
+def _nifti_times(reader: sitk.ImageFileReader, path: Path, phases: int) -> PhaseTimes:
+    if times := sidecar_times(path, phases):
+        return times
     step = reader.GetSpacing()[3] if reader.GetDimension() == 4 else 0.0
     # Converters write the repetition time, the time per slice or 1 here; which of them, the header does not say.
     return PhaseTimes.unknown(phases, f"NIfTI holds none (the step of {step:g} in its header means many things)")

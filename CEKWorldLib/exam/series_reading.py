@@ -64,6 +64,7 @@ def read_series(
         notes=found.notes + times.notes + _checked(frames, grid, path.name),
         source=path,
         acquisition=found.acquisition,
+        made_by=found.made_by,
     )
 
 

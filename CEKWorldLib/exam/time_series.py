@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.exam.volume import Volume
+
+MODEL_FACTS = ("model", "model_sha256", "seed", "anatomy")
+"""What a series keeps of the model that made it: name, checksum of the weights, seed, and the anatomy it was told."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class TimeSeries:
         notes: sentences to show the user.
         source: the file or folder it was read from.
         acquisition: sequence settings, None where the header is silent.
+        made_by: what a synthetic series says of the model that made it, by the names of ``MODEL_FACTS``.
     """
 
     frames: np.ndarray
@@ -39,6 +44,7 @@ class TimeSeries:
     notes: tuple[str, ...] = ()
     source: Path | None = None
     acquisition: Acquisition = field(default_factory=Acquisition)
+    made_by: Mapping[str, str] = field(default_factory=dict)
 
     def volume(self, phase: int) -> Volume:
         """One phase with its geometry."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, wrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,6 +26,8 @@ from CEKWorldLib.kinetics.roi import RoiResult
 
 _GREY = "0.35"
 _LEFT, _RIGHT, _TEXT_WIDTH = 0.075, 0.70, 36
+# Room for the plot with its head, and below it for five lines of notes, or as many as there are.
+_PLOT_INCHES, _BELOW_INCHES, _LINE_INCHES = 4.8, 1.2, 0.14
 
 
 def write_kinetic_plot(
@@ -45,8 +47,11 @@ def write_kinetic_plot(
     Raises:
         CEKWorldError: the suffix names no picture format, or the file cannot be written.
     """
-    figure = Figure(figsize=(10.5, 6.0), facecolor="white")
-    axes = figure.add_axes((_LEFT, 0.20, _RIGHT - _LEFT, 0.66))
+    notes = _notes(results)
+    below = max(_BELOW_INCHES, 0.6 + _LINE_INCHES * len(notes))
+    height = _PLOT_INCHES + below
+    figure = Figure(figsize=(10.5, height), facecolor="white")
+    axes = figure.add_axes((_LEFT, below / height, _RIGHT - _LEFT, 3.96 / height))
     if synthetic:
         axes.text(
             0.5, 0.5, SYNTHETIC, transform=axes.transAxes, ha="center", va="center", rotation=24, fontsize=60,
@@ -64,7 +69,8 @@ def write_kinetic_plot(
     axes.grid(True, color="0.92", linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
     _legend(figure, results)
-    _words(figure, results, synthetic)
+    figure.text(_LEFT, (below - 0.51) / height, "\n".join(notes), color="0.3", fontsize=8, va="top")
+    _head(figure, synthetic, 1 - 0.27 / height)
     save_picture(figure, path, 160, f"{SYNTHETIC}: {CAUTION}" if synthetic else f"{ACQUIRED}: {RESEARCH}")
 
 
@@ -162,12 +168,14 @@ def _word(kind: CurveType) -> str:
     return "not evaluable" if kind == CurveType.NONE else kind.name.lower()
 
 
-def _words(figure: Figure, results: Sequence[RoiResult], synthetic: bool) -> None:
+def _head(figure: Figure, synthetic: bool, height: float) -> None:
     word, colour, caution = (SYNTHETIC, WARNING_COLOUR, CAUTION) if synthetic else (ACQUIRED, "0.2", RESEARCH)
-    figure.text(_LEFT, 0.955, word, color=colour, fontsize=15, fontweight="bold", va="center")
-    figure.text(_LEFT + 0.135, 0.955, caution, color=colour, fontsize=9.5, va="center")
+    figure.text(_LEFT, height, word, color=colour, fontsize=15, fontweight="bold", va="center")
+    figure.text(_LEFT + 0.135, height, caution, color=colour, fontsize=9.5, va="center")
+
+
+def _notes(results: Sequence[RoiResult]) -> list[str]:
+    """The definition, and what the reader must know of times and regions, as lines."""
     shared = results[0].statistics.notes
     own = [f"{result.name}: {note}" for result in results for note in result.notes if note not in shared]
-    lines = [results[0].settings.description(), *shared, *own]
-    text = "\n".join(fill(line, 150) for line in lines)
-    figure.text(_LEFT, 0.115, text, color="0.3", fontsize=8, va="top")
+    return [line for note in (results[0].settings.description(), *shared, *own) for line in wrap(note, 150)]

@@ -13,13 +13,13 @@ from CEKWorldLib.export.atomic import replacing
 
 
 def write_map(path: Path | str, values: np.ndarray, grid: Volume, attributes: Mapping[str, str]) -> None:
-    """Writes one map as NRRD or NIfTI, by its suffix.
+    """Writes one map as NRRD.
 
     Args:
-        path: file to write.
+        path: file to write, ``*.nrrd``; SimpleITK would not notice that a NIfTI file ends early on a full disk.
         values: (slices, rows, columns); float32 with NaN where not defined, or the integers of a label map.
         grid: geometry.
-        attributes: kept in a NRRD's header; NIfTI has no place for them.
+        attributes: kept in the header.
 
     Raises:
         CEKWorldError: the file cannot be written.

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from CEKWorldLib.exam.grid import ModelGrid
 from CEKWorldLib.exam.time_series import TimeSeries
-from CEKWorldLib.export.style import ACQUIRED, RESEARCH, SYNTHETIC, save_picture
+from CEKWorldLib.export.region_view import RegionView, draw_outline
+from CEKWorldLib.export.style import ACQUIRED, RESEARCH, SYNTHETIC, mark_cell, save_picture
 from CEKWorldLib.export.type_colours import PALETTES, Palette, coloured_types
 from CEKWorldLib.kinetics.curve_type import TYPES
 from CEKWorldLib.kinetics.noise import background_noise
@@ -20,9 +19,6 @@ from CEKWorldLib.kinetics.roi import RoiResult
 from CEKWorldLib.kinetics.statistics import curve_statistics
 
 _CELL_INCHES = 2.3
-_MARGIN = 1.5  # of the region's extent, on each side
-_LEAST = 0.3  # of the slice's sides: less would not tell where in the body it is
-_OUTLINE = "#ffd166"
 
 
 def write_region_picture(
@@ -42,19 +38,9 @@ def write_region_picture(
     Raises:
         CEKWorldError: the file cannot be written.
     """
-    grid = ModelGrid.of(series.grid)
-    mask = np.zeros(series.grid.shape, bool)
-    mask[tuple(result.positions.T)] = True
-    index = int(mask.sum(axis=tuple(axis for axis in range(3) if axis != grid.slice_axis)).argmax())
-
-    def plane(voxels: np.ndarray) -> np.ndarray:
-        """The slice, patient right (or anterior) on the left, head or anterior at the top."""
-        turned = np.take(voxels, index, grid.slice_axis)
-        turned = turned.T if grid.axes[1] > grid.axes[2] else turned
-        return np.flip(turned, tuple(axis for axis in (0, 1) if grid.flipped[1 + axis]))
-
-    frames = np.stack([plane(frame) for frame in series.frames])
-    outline = plane(mask)
+    view = RegionView.of(series.grid, result.positions)
+    outline, box, pixel = view.outline, view.box, view.pixel
+    frames = np.stack([view.plane(frame) for frame in series.frames])
     before = frames[series.times_s <= max(0.0, float(series.times_s[0]))].mean(axis=0)
     statistics = result.statistics
     early, late = (_nearest(series, t) for t in (statistics.t_e_s, statistics.t_l_s))
@@ -62,31 +48,21 @@ def write_region_picture(
     if settings.noise_sd is None:  # air would show types at random, as it enhances at random
         settings = replace(settings, noise_sd=background_noise(series.frames[0]))
     types = curve_statistics(frames, series.times_s, settings).gated_type
-    box = _box(outline)
-    height_mm, width_mm = (
-        series.grid.spacing[2 - axis] * size for axis, size in zip(grid.axes[1:], outline.shape, strict=True)
-    )
-
     low, high = _window(frames[:, *box])
+    height_mm, width_mm = view.sides_mm
     figure = Figure(figsize=(5 * _CELL_INCHES, _CELL_INCHES * height_mm / width_mm + 0.75), facecolor="black")
     cells = figure.subplots(1, 5, gridspec_kw={"wspace": 0.03})
     figure.subplots_adjust(left=0.004, right=0.996, bottom=0.16 if types.any() else 0.02, top=0.86)
     titles = (
-        f"slice {index + 1}, before contrast", "before contrast", _title(series, early, "$t_e$"),
+        f"slice {view.index + 1}, before contrast", "before contrast", _title(series, early, "$t_e$"),
         _title(series, late, "$t_l$"), "curve types",
     )  # fmt: skip
     pictures = (before, before[box], frames[early][box], frames[late][box], frames[early][box])
-    pixel = height_mm / outline.shape[0] / (width_mm / outline.shape[1])
     for cell, title, picture in zip(cells, titles, pictures, strict=True):
         cell.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=pixel, interpolation="antialiased")
         cell.set_title(title, color="white", fontsize=9, pad=4)
         cell.set_axis_off()
-        word = SYNTHETIC if series.synthetic else ACQUIRED
-        colour = "#ff8c42" if series.synthetic else "0.75"
-        cell.text(
-            0.02, 0.03, word, transform=cell.transAxes, color=colour, fontsize=7.5, fontweight="bold", zorder=5,
-            bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.7, "pad": 1.5},
-        )  # fmt: skip
+        mark_cell(cell, series.synthetic)
     cells[4].imshow(coloured_types(types[box], palette), aspect=pixel, interpolation="nearest", alpha=0.6)
     rows, columns = box
     cells[0].add_patch(
@@ -95,9 +71,9 @@ def write_region_picture(
             fill=False, edgecolor="white", linewidth=0.8,
         )
     )  # fmt: skip
-    _draw_outline(cells[0], outline)
+    draw_outline(cells[0], outline)
     for cell in cells[1:]:
-        _draw_outline(cell, outline[box])
+        draw_outline(cell, outline[box])
     if types.any():
         _legend(figure, palette)
     save_picture(figure, path, 150, f"{SYNTHETIC if series.synthetic else ACQUIRED}: {RESEARCH}")
@@ -112,28 +88,10 @@ def _title(series: TimeSeries, phase: int, name: str) -> str:
     return f"{name}: {series.times_s[phase]:.4g} s"
 
 
-def _box(outline: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns around the region, in the proportions of the slice."""
-    where = np.argwhere(outline)
-    shape = np.array(outline.shape)
-    extent = np.ptp(where, axis=0) + 1
-    share = min(max(float(np.max((1 + 2 * _MARGIN) * extent / shape)), _LEAST), 1.0)
-    size = np.ceil(share * shape).astype(int)
-    middle = where.min(axis=0) + extent / 2
-    start = np.clip(np.round(middle - size / 2).astype(int), 0, shape - size)
-    rows, columns = (slice(int(first), int(first + length)) for first, length in zip(start, size, strict=True))
-    return rows, columns
-
-
 def _window(frames: np.ndarray) -> tuple[float, float]:
     """One grey scale for all phases, or enhancement would not show; the brightest 0.5 % may saturate."""
     low, high = np.nanpercentile(frames, [1.0, 99.5])
     return float(low), float(high) if high > low else float(low) + 1.0
-
-
-def _draw_outline(cell: Axes, outline: np.ndarray) -> None:
-    if outline.any() and not outline.all():
-        cell.contour(outline, levels=[0.5], colors=[_OUTLINE], linewidths=1.0)
 
 
 def _legend(figure: Figure, palette: Palette) -> None:

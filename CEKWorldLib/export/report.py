@@ -15,14 +15,17 @@ from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.export.kinetic_plot import write_kinetic_plot
 from CEKWorldLib.export.region_picture import write_region_picture
+from CEKWorldLib.export.sample_picture import write_sample_picture
 from CEKWorldLib.export.style import ACQUIRED, CAUTION, RESEARCH, SYNTHETIC
 from CEKWorldLib.export.type_colours import Palette
 from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.kinetics.quantities import QUANTITIES
 from CEKWorldLib.kinetics.roi import RoiResult
+from CEKWorldLib.kinetics.uncertainty import MapUncertainty
 
 # Nothing is loaded from anywhere, and no script runs: the page is safe to open and the same for ever.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_MODEL_FACTS = {"model": "Model", "model_sha256": "Weights (sha256)", "seed": "Seed"}
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.45 system-ui, "Segoe UI", Roboto, sans-serif; color: #222; background: #fff;
@@ -52,6 +55,7 @@ def write_report(
     results: Sequence[RoiResult],
     facts: Mapping[str, str] | None = None,
     palette: Palette = "standard",
+    spread: MapUncertainty | None = None,
 ) -> None:
     """Writes curves, pictures, statistics and settings of regions.
 
@@ -61,8 +65,9 @@ def write_report(
         path: HTML to write.
         series: what was measured.
         results: one per region, under one settings object.
-        facts: what else is known, by the words to show, such as the model that made the series.
+        facts: what else is to be said of the series, by the words to show.
         palette: colours of the curve types.
+        spread: maps of several samples with the enhancement at t_e; None draws none.
 
     Raises:
         CEKWorldError: the file cannot be written.
@@ -71,7 +76,9 @@ def write_report(
         plot = Path(folder, "curves.png")
         write_kinetic_plot(plot, results, series.synthetic)
         curves = _picture(plot, "Percent enhancement of each region over time")
-        regions = "".join(_region(result, _region_picture(Path(folder), series, result, palette)) for result in results)
+        regions = "".join(
+            _region(result, _region_pictures(Path(folder), series, result, palette, spread)) for result in results
+        )
     word = SYNTHETIC if series.synthetic else ACQUIRED
     page = f"""<!DOCTYPE html>
 <html lang="en">
@@ -105,7 +112,7 @@ def _region(result: RoiResult, picture: str) -> str:
     shares = ", ".join(f"{kind.name.lower()} {share:.0f} %" for kind, share in result.type_shares.items())
     rows = [
         ("Initial phase", result.initial_phase.name.lower() if result.initial_phase else "not evaluable"),
-        ("Delayed phase", _type(result.curve_type)),
+        ("Delayed phase", _judgement(result)),
         (
             "Voxels",
             f"{result.voxels} ({_number(result.volume_mm3, 'mm³')})" if result.voxel_mm3 > 0 else f"{result.voxels}",
@@ -115,25 +122,47 @@ def _region(result: RoiResult, picture: str) -> str:
         ("Worst type of a voxel", _type(result.worst_type)),
     ]
     numbers = result.statistics.numbers()
-    rows += [(label[0].upper() + label[1:], _number(numbers[name], unit)) for name, (label, unit) in QUANTITIES.items()]
+    for name, (label, unit) in QUANTITIES.items():
+        rows.append((label[0].upper() + label[1:], _number(numbers[name], unit) + _spread(result, name, unit)))
     if result.reference:
         rows.append((f"Enhancement relative to {result.reference}", _number(result.relative_enhancement, "")))
-    if result.uncertainty:
-        certain = ", ".join(f"{_type(k)} {share:.0f} %" for k, share in result.uncertainty.type_shares.items())
-        rows.append((f"Delayed phase of {result.uncertainty.samples} samples", certain))
     return f"<section><h2>{escape(result.name)}</h2>{picture}{_table(rows)}{_list(result.notes)}</section>"
 
 
-def _region_picture(folder: Path, series: TimeSeries, result: RoiResult, palette: Palette) -> str:
+def _judgement(result: RoiResult) -> str:
+    """The type of the curve; where there are samples of it, the share of each type instead of one of them."""
+    if result.uncertainty is None:
+        return _type(result.curve_type)
+    shares = sorted(result.uncertainty.type_shares.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{_type(kind)} in {share:.0f} %" for kind, share in shares if share > 0)
+    return f"{named} of {result.uncertainty.samples} samples"
+
+
+def _spread(result: RoiResult, name: str, unit: str) -> str:
+    """Mean and standard deviation of a quantity over the samples, where there are some."""
+    if result.uncertainty is None:
+        return ""
+    mean, sd = (_number(values[name], unit) for values in (result.uncertainty.mean, result.uncertainty.sd))
+    return f" (samples: {mean}, sd {sd})"
+
+
+def _region_pictures(
+    folder: Path, series: TimeSeries, result: RoiResult, palette: Palette, spread: MapUncertainty | None
+) -> str:
     path = folder / "region.png"
     write_region_picture(path, series, result, palette)
-    return _picture(path, f"{result.name}: before contrast, at t_e, at t_l, curve types")
+    pictures = _picture(path, f"{result.name}: before contrast, at t_e, at t_l, curve types")
+    if spread:
+        write_sample_picture(path, series, result, spread)
+        pictures += _picture(path, f"{result.name}: mean and sd of {spread.samples} samples, shares of curve types")
+    return pictures
 
 
 def _series_rows(series: TimeSeries, facts: Mapping[str, str]) -> list[tuple[str, str]]:
     times, acquisition = series.times_s, series.acquisition
     columns_mm, rows_mm, slices_mm = series.grid.spacing
     rows = list(facts.items())
+    rows += [(_MODEL_FACTS[name], value) for name, value in series.made_by.items() if name in _MODEL_FACTS]
     rows.append(("Phases", f"{len(times)}, from {times[0]:.4g} s to {times[-1]:.4g} s after injection start"))
     if sources := dict.fromkeys(series.time_sources):
         rows.append(("Times from", ", ".join(sources)))

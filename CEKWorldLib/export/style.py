@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -15,12 +16,22 @@ SYNTHETIC, ACQUIRED = "SYNTHETIC", "ACQUIRED"
 RESEARCH = "research use only  ·  not for diagnosis"
 CAUTION = "not acquired from a patient  ·  model trained on simulated data  ·  research use only"
 WARNING_COLOUR = "#c4460a"
+OUTLINE = "#ffd166"  # of a region on an image
 # Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color).
 REGION_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000")
 
 
 def region_colour(index: int) -> str:
     return REGION_COLOURS[index % len(REGION_COLOURS)]
+
+
+def mark_cell(cell: Axes, synthetic: bool) -> None:
+    """Writes the origin of an image into its corner."""
+    cell.text(
+        0.02, 0.03, SYNTHETIC if synthetic else ACQUIRED, transform=cell.transAxes,
+        color="#ff8c42" if synthetic else "0.75", fontsize=7.5, fontweight="bold", zorder=5,
+        bbox={"facecolor": "black", "edgecolor": "none", "alpha": 0.7, "pad": 1.5},
+    )  # fmt: skip
 
 
 def save_png(figure: Figure, path: Path | str, dpi: int) -> None:

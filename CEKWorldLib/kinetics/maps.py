@@ -16,8 +16,8 @@ from CEKWorldLib.kinetics.settings import Settings
 from CEKWorldLib.kinetics.time_axis import TimeAxis
 
 MAP_NAMES = ("curve_type", "initial_phase", *QUANTITIES)
-# A piece of 16 phases is 32768 voxels, 2 MiB of float32. 256x256x64 voxels took 2.1 s in pieces of 8192, 1.8 s of 16384,
-# 1.4 s of 32768 and 1.3 s of 65536: small ones spend their time in Python, larger ones leave a core's cache.
+# A piece of 16 phases is 32768 voxels, 2 MiB of float32. 256x256x64 voxels took 2.1 s in pieces of 8192, 1.8 s of
+# 16384, 1.4 s of 32768 and 1.3 s of 65536: small ones spend their time in Python, larger ones leave a core's cache.
 _SAMPLES = 16 * 32768
 _PIECES_PER_STEP = 8  # between two looks at whether the user has cancelled
 

@@ -98,11 +98,14 @@ class ImageEncoder(nn.Module):
         """The finest features as the context alone knows them, at 1/8 resolution: (N, w0, H/8, W/8)."""
         return self.project(self.context(stack)[0])
 
+    def raised(self, coarse: Tensor) -> Tensor:
+        """What ``coarse`` gives, on the latent grid."""
+        return nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear")
+
     def forward(self, stack: Tensor) -> list[Tensor]:
         """Args: pre-contrast stack (N, 3, H, W). Returns: features per level, finest (N, w0, H/4, W/4) first."""
         pyramid = self.context(stack)
-        raised = nn.functional.interpolate(self.project(pyramid[0]), scale_factor=2, mode="bilinear")
-        return [self.fine(stack, raised), *pyramid]
+        return [self.fine(stack, self.raised(self.project(pyramid[0]))), *pyramid]
 
 
 def _coordinates(x: Tensor) -> Tensor:

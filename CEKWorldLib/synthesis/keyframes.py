@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from CEKWorldLib.synthesis.interpolation import TimeBase
-from CEKWorldLib.synthesis.parallel import pieces
+from CEKWorldLib.synthesis.parallel import for_each, pieces
+
+_TOGETHER = 32
 
 
 class KeyFrames:
@@ -114,6 +116,28 @@ class KeyFrames:
         if weights is not None:
             with self.block(k) as block:
                 _add(out, block[weights.nodes].flatten(0, 1), weights.terms, scale)
+
+    def add_volume(self, out: Tensor, slices: list[int], t_s: float, scale: float) -> None:
+        """Adds scale times the enhancement at a time to ``out`` (K, rows, columns).
+
+        A resident cache that is whole adds 32 slices at once, and PyTorch divides them among its threads: 30 ms for
+        256x256x128 on two cores, where slice after slice took 50 to 75, most of it waiting for Python.
+
+        Args:
+            slices: the slices to read; the others have no enhancement yet.
+        """
+        weights = self.base.weights(t_s)
+        if weights is None:
+            return
+        if not self.resident or len(slices) < len(out):  # another thread may be writing to the missing ones
+            for_each(lambda k: self.add_slice(out[k], k, t_s, scale), slices)
+            return
+        self._decode_missing(slices)
+        for start in range(0, len(out), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            planes = self._blocks[part, weights.nodes].flatten(1, 2)
+            for term, plane in zip(weights.terms, planes.unbind(1), strict=True):
+                out[part].add_(plane, alpha=term * scale)
 
     def add_across(self, out: Tensor, dimension: int, index: int, slices: list[int], t_s: float, scale: float) -> None:
         """Adds scale times the enhancement in a plane across the slices to ``out``.

@@ -67,16 +67,10 @@ class Series:
         """The volume at a time, in the source's array order."""
         slices = self._readable(range(self.prepared.slices), partial)
         volume = np.empty(self.prepared.exam.pre.shape, np.float32) if out is None else out
-        stack = self.prepared.to_stack(volume)
-        box = torch.from_numpy(stack)[:, self.prepared.rows, self.prepared.columns]
-        enhanced = set(slices)
-
-        def fill(k: int) -> None:
-            np.copyto(stack[k], self._source[k])
-            if k in enhanced:
-                self.frames.add_slice(box[k], k, t_s, self.prepared.scale)
-
-        for_each(fill, range(self.prepared.slices))
+        stack = torch.from_numpy(self.prepared.to_stack(volume))
+        stack.copy_(torch.from_numpy(self._source))
+        box = stack[:, self.prepared.rows, self.prepared.columns]
+        self.frames.add_volume(box, slices, t_s, self.prepared.scale)
         return volume
 
     def slice(self, t_s: float, index: int, axis: int, partial: bool) -> np.ndarray:

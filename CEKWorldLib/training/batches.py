@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,22 @@ class Batch:
     weight: Tensor
     labels: Tensor
 
+    def cut(self, corners: Tensor, side: int) -> Batch:
+        """The batch in a window of each slice; see ``cut``."""
+        images = {
+            name: cut(getattr(self, name), corners, side) for name in ("stack", "enhancement", "weight", "labels")
+        }
+        return replace(self, **images)
+
+
+def cut(images: Tensor, corners: Tensor, side: int) -> Tensor:
+    """A square window out of each of N images (N, ..., H, W), where it begins being (N, 2) rows and columns."""
+    windows = [
+        image[..., row : row + side, column : column + side]
+        for image, (row, column) in zip(images, corners.tolist(), strict=True)
+    ]
+    return torch.stack(windows)
+
 
 def draw_batch(bank: Bank, slices: int, times: int, size: int, seed: int, step: int, device: torch.device) -> Batch:
     """The batch of a step: a function of (seed, step) alone, so an interrupted run resumes to the same batches.
@@ -55,6 +71,8 @@ def draw_batch(bank: Bank, slices: int, times: int, size: int, seed: int, step: 
             images, tissue = images.flip(-1), tissue.flip(-1)
         if rng.random() < 0.5:
             images, tissue = moved(images, tissue, rng)
+        if rng.random() < 0.3:
+            images[:SLICES] = toned(images[:SLICES], rng)
         window = _window(rng, is_lesion(tissue.numpy()), size)
         images *= rng.uniform(0.85, 1.15)  # the intensity scale of a real exam is only roughly the same
         stacks.append(images[:SLICES, *window])
@@ -89,6 +107,11 @@ def moved(images: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Ten
     images = functional.grid_sample(images[None], grid, align_corners=False)[0]
     nearest = functional.grid_sample(labels[None, None].float(), grid, mode="nearest", align_corners=False)
     return images, nearest[0, 0].to(labels.dtype)
+
+
+def toned(stack: Tensor, rng: np.random.Generator) -> Tensor:
+    """The same anatomy in other greys: no simulated protocol has quite the contrasts of a real scanner's."""
+    return stack.clamp(min=0.0) ** float(rng.uniform(0.7, 1.4))
 
 
 def pixel_weight(enhancement: Tensor, lesion: Tensor) -> Tensor:

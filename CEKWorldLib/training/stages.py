@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from CEKWorldLib.models.autoencoder import DOWNSAMPLING
 from CEKWorldLib.models.world import WorldModel
-from CEKWorldLib.training.batches import Batch
+from CEKWorldLib.training.batches import Batch, cut
 
 Losses = dict[str, Tensor]
-_LEAST_ENHANCEMENT = 0.2
+_LEAST_ENHANCEMENT, _LEAST_SQUARE = 0.05, 0.005
 _TISSUE_SHARE = 0.1
 
 
@@ -67,6 +68,16 @@ def relative_l1(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return (error / (nothing + _LEAST_ENHANCEMENT)).mean()
 
 
+def relative_square(prediction: Tensor, truth: Tensor) -> Tensor:
+    """Squared error over that of predicting nothing, per slice, then the mean; it does not weigh pixels.
+
+    The absolute error asks for the median: no enhancement at all in a lesion that enhances every third time, nor in a
+    vessel that may lie in either of two pixels. The squared error asks for the mean, and minds the brightest.
+    """
+    error, nothing = (prediction - truth).square().flatten(1).mean(1), truth.square().flatten(1).mean(1)
+    return (error / (nothing + _LEAST_SQUARE)).mean()
+
+
 def tissue_loss(model: WorldModel, features: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of the tissue at each feature pixel, weighted as the enhancement is.
 
@@ -90,10 +101,10 @@ class ContextStage:
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
         features = model.image_encoder.coarse(batch.stack)
         mean = model.regress(features, batch.condition, batch.arrival_s, batch.times_s)
-        with torch.no_grad():
-            truth = functional.avg_pool2d(encode_truth(model, batch).flatten(0, 1), 2).unflatten(0, mean.shape[:2])
-            weight = functional.avg_pool2d(batch.weight, 8)[:, :, None]
-        return {"latent": relative_l1(mean, truth, weight), "tissue": tissue_loss(model, features, batch)}
+        return {
+            "latent": relative_l1(mean, *_latents(model, batch, batch.weight, 2)),
+            "tissue": tissue_loss(model, features, batch),
+        }
 
 
 class RegressionStage:
@@ -105,30 +116,81 @@ class RegressionStage:
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
         finest = model.image_encoder(batch.stack)[0]
         mean = model.regress(finest, batch.condition, batch.arrival_s, batch.times_s)
-        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
         return {
-            "latent": relative_l1(mean, encode_truth(model, batch), weight),
+            "latent": relative_l1(mean, *_latents(model, batch, batch.weight, 1)),
             "tissue": tissue_loss(model, finest, batch),
         }
 
 
-class RefinementStage(RegressionStage):
-    """Regression and decoder together, judged by the decoded image at one time of each slice."""
+class RefinementStage:
+    """Everything up to the decoded image, together: the context on whole slices, what is finer on a window of each.
+
+    A window costs a quarter of its slice and lies half of the time where the slice enhances, so vessels and small
+    lesions, a hundredth of a brain's pixels, are met in most steps.
+    """
+
+    window, margin = 32, 2  # on the latent grid; convolutions at the rim of a window miss what lies beyond it
 
     def trained(self, model: WorldModel) -> list[nn.Module]:
-        return [*super().trained(model), model.autoencoder]
+        return [model.image_encoder, model.time_encoder, model.kinetic_head, model.tissue_head, model.autoencoder]
 
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
-        features = model.encode_slices(batch.stack, batch.condition, batch.arrival_s)
-        mean = model.regress(features.finest, batch.condition, batch.arrival_s, batch.times_s)
-        weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
+        encoder, exam = model.image_encoder, (batch.condition, batch.arrival_s)
+        coarse = encoder.coarse(batch.stack)
+        raised = encoder.raised(coarse)
+        side = min(self.window, *raised.shape[-2:])
+        corners = draw_corners(batch, side, generator)
+        part = batch.cut(DOWNSAMPLING * corners, DOWNSAMPLING * side)
+        finest = encoder.fine(part.stack, cut(raised, corners, side))
+        mean = model.regress(finest, *exam, batch.times_s)
         picked = torch.randperm(batch.times_s.shape[1], generator=generator)[:1]
-        decoded = model.decode(mean[:, picked], features)
+        truth, anchor = part.enhancement[:, picked], model.autoencoder.anchor(part.stack)
+        decoded = model.autoencoder.decode(mean[:, picked[0]], anchor)
+        inside = _inside(part.weight, DOWNSAMPLING * self.margin)
+        weight = part.weight * inside
+        overview = model.regress(coarse, *exam, batch.times_s)
+        pooled, pooled_weight = _latents(model, batch, batch.weight, 2)
+        latents, latent_weight = _latents(model, part, weight, 1)
         return {
-            "latent": relative_l1(mean, encode_truth(model, batch), weight),
-            "pixel": relative_l1(decoded, batch.enhancement[:, picked], batch.weight[:, picked]),
-            "tissue": tissue_loss(model, features.finest, batch),
+            "context": relative_l1(overview, pooled, pooled_weight),
+            "latent": relative_l1(mean, latents, latent_weight),
+            "square": relative_square(overview, pooled) + relative_square(mean, latents),
+            "pixel": relative_l1(decoded, truth, weight[:, picked]),
+            "edge": relative_l1(_slopes(decoded), _slopes(truth), inside[..., 1:, 1:]),
+            "tissue": tissue_loss(model, coarse, batch) + tissue_loss(model, finest, part),
         }
+
+
+def draw_corners(batch: Batch, side: int, generator: torch.Generator) -> Tensor:
+    """Where a window of the latent grid begins in each slice, (N, 2); every second window is drawn around contrast."""
+    interest = functional.avg_pool2d(batch.weight.amax(1, keepdim=True) - 1.0, DOWNSAMPLING)[:, 0].cpu()
+    height, width = interest.shape[-2:]
+    pixel = torch.multinomial(interest.flatten(1) + 1e-6, 1, generator=generator)
+    centre = torch.cat([pixel // width, pixel % width], 1)
+    room = torch.tensor([height - side, width - side]).clamp(min=0)
+    anywhere = (torch.rand(len(interest), 2, generator=generator) * (room + 1)).long()
+    around = torch.minimum((centre - torch.randint(side, centre.shape, generator=generator)).clamp(min=0), room)
+    return torch.where(torch.rand(len(interest), 1, generator=generator) < 0.5, around, anywhere)
+
+
+def _latents(model: WorldModel, batch: Batch, weight: Tensor, pooling: int) -> tuple[Tensor, Tensor]:
+    """A batch's true latents (N, T, 4, h, w), pooled, and the weight of their pixels (N, T, 1, h, w)."""
+    latents = encode_truth(model, batch)
+    pooled = functional.avg_pool2d(latents.flatten(0, 1), pooling).unflatten(0, latents.shape[:2])
+    return pooled, functional.avg_pool2d(weight, DOWNSAMPLING * pooling)[:, :, None]
+
+
+def _inside(images: Tensor, margin: int) -> Tensor:
+    """1 within images (N, T, H, W) and 0 at their rim, for one time."""
+    inside = torch.zeros_like(images[:, :1])
+    inside[..., margin:-margin, margin:-margin] = 1.0
+    return inside
+
+
+def _slopes(images: Tensor) -> Tensor:
+    """Differences (N, 2, H - 1, W - 1) along rows and columns: jagged edges and false ones cost, blur costs twice."""
+    here = images[..., 1:, 1:]
+    return torch.cat([here - images[..., :-1, 1:], here - images[..., 1:, :-1]], 1)
 
 
 def encode_truth(model: WorldModel, batch: Batch) -> Tensor:
