@@ -17,7 +17,7 @@ from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.scene.provenance import Provenance
 
-_CASE = "case.json"  # beside the volume of a simulated exam
+_CASE, _CASE_VOLUME = "case.json", "pre.nrrd"  # of a simulated exam
 _FEWEST = 2  # phases of a series
 
 
@@ -55,12 +55,12 @@ def open_exam(path: Path, name: str = "") -> OpenedExam:
         CEKWorldError: one sentence on what is wrong with which file, and what to do.
     """
     if (path / _CASE).is_file():
-        path = path / "pre.nrrd"
+        path = path / _CASE_VOLUME
     name = name or path.name
     if _phases(path) >= _FEWEST:
         series = read_series(path)
-        return OpenedExam(name, path, series, None, _provenance(path, series), None, series.notes)
-    facts = _case_facts(path.parent / _CASE)
+        return OpenedExam(name, path, series, None, _provenance(series), None, series.notes)
+    facts = _case_facts(path)
     exam = read_exam(path, facts.anatomy)
     if facts.acquisition is not None:
         exam = Exam(exam.pre, facts.acquisition, facts.anatomy, path, exam.warnings)
@@ -79,14 +79,14 @@ def _single_phase(pre: Volume) -> TimeSeries:
     return TimeSeries(pre.voxels[None], np.zeros(1), pre, time_sources=("source",), zero_source="injection")
 
 
-def _provenance(path: Path, series: TimeSeries) -> Provenance | None:
-    from CEKWorldLib.dicom.marking import Provenance as Recorded
-
+def _provenance(series: TimeSeries) -> Provenance | None:
     if not series.synthetic:
         return None
-    recorded = Recorded.of_file(path) if path.suffix == ".nrrd" else Recorded.of({})
-    seed = int(recorded.seed) if str(recorded.seed).isdigit() else 0
-    return Provenance(recorded.model, recorded.model_sha256, seed)
+    made_by, unknown = series.made_by, "not recorded"
+    seed = made_by.get("seed", "")
+    return Provenance(
+        made_by.get("model", unknown), made_by.get("model_sha256", unknown), int(seed) if seed.isdigit() else 0
+    )
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,9 @@ class _CaseFacts:
     arrival_s: float | None = None
 
 
-def _case_facts(path: Path) -> _CaseFacts:
-    if not path.is_file():
+def _case_facts(volume: Path) -> _CaseFacts:
+    path = volume.with_name(_CASE)
+    if volume.name != _CASE_VOLUME or not path.is_file():
         return _CaseFacts()
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
