@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.util
-import webbrowser
 from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter, whole_number
@@ -61,6 +59,9 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Serves until it is stopped."""
+    import asyncio  # these would slow every command's --help
+    import webbrowser
+
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise CEKWorldError(f"The viewer needs {', '.join(missing)}; install them with: pip install 'cekworld[web]'")
     from CEKWorldLib.web.offscreen import draw_offscreen

@@ -18,26 +18,26 @@ class SampleFrames:
         arrival_s: bolus arrival.
 
     Attributes:
-        times_s: as given.
+        times_s, arrival_s: as given.
         samples: complete ones, each (T, slices, rows, columns), mapped.
     """
 
     def __init__(self, folder: Path, run: int, times_s: tuple[float, ...], pre: np.ndarray, arrival_s: float) -> None:
-        self.times_s = times_s
+        self.times_s, self.arrival_s = times_s, arrival_s
         self.samples: list[np.ndarray] = []
-        self._folder, self._run, self._pre, self._arrival_s = folder, run, pre, arrival_s
+        self._folder, self._run, self._pre = folder, run, pre
 
     @property
     def missing(self) -> list[tuple[int, float]]:
         """Index and time of the frames a model has to make."""
-        return [(n, t) for n, t in enumerate(self.times_s) if t > self._arrival_s]
+        return [(n, t) for n, t in enumerate(self.times_s) if t > self.arrival_s]
 
     def new_sample(self) -> np.ndarray:
         """A file for the next sample, which already has its frames up to arrival."""
         path = self._folder / f"series-{self._run}-{len(self.samples)}.f32"
         frames = np.memmap(path, np.float32, "w+", shape=(len(self.times_s), *self._pre.shape))
         for n, t in enumerate(self.times_s):
-            if t <= self._arrival_s:
+            if t <= self.arrival_s:
                 frames[n] = self._pre
         return np.asarray(frames)
 

@@ -148,10 +148,9 @@ class Viewer:
         if opened is None or opened.exam is None:
             return
         self._provenance = provenance
-        # Up to arrival the volume is the source itself, which ``open_exam`` puts in.
-        self.scene.open_exam(opened.name, opened.exam.pre, provenance, frames.times_s[1], _BRIGHTEST)
-        for n, t in frames.missing:
-            self.scene.put_frame(t, frames.samples[0][n])
+        self.scene.open_exam(opened.name, opened.exam.pre, provenance, frames.arrival_s, _BRIGHTEST)
+        for t, frame in zip(frames.times_s, frames.samples[0], strict=True):
+            self.scene.put_frame(t, frame)
         self.scene.show_in_views()
         self.page.set(synthetic=True, subtracted=False)
         self._begin(min(self.scene.times_s, key=lambda t: abs(t - _EARLY_S)), keep_regions=True)
