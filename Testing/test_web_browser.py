@@ -24,7 +24,7 @@ from CEKWorldLib.web.bench import TOLERANCE_S, add_bench, drag, opened_page, wai
 from CEKWorldLib.web.running import RunningViewer, running_browser, running_viewer
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 300  # for a machine that is busy with something else
+PATIENCE_S = 600  # for a machine that is busy with something else
 SLICES = slice(2, 5)  # of the sample exam, through its lesion
 TIMES = "0:400:80"
 
