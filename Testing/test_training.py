@@ -20,10 +20,11 @@ from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.training import configuration as configurations
 from CEKWorldLib.training.bank import Bank, build, layout, training_times
-from CEKWorldLib.training.batches import draw_batch, moved, pixel_weight, toned
+from CEKWorldLib.training.batches import moved, pixel_weight, toned
 from CEKWorldLib.training.checkpoint import Progress
 from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration
 from CEKWorldLib.training.consistency import Consistency
+from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Loop, Schedule
 from CEKWorldLib.training.run import train
@@ -74,7 +75,7 @@ def bank(tmp_path_factory) -> Bank:
 
 def batch_of(bank: Bank, step: int = 0, **changes):
     settings = {"slices": 2, "times": 3, "size": 64, "seed": 0, "step": step, "device": CPU} | changes
-    return draw_batch(bank, **settings)
+    return bank.draw(**settings)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(bank):
@@ -287,7 +288,9 @@ def test_fine_tuning_starts_from_the_weights_it_is_given(bank, tmp_path):
     (tmp_path / "run").mkdir()
     shutil.copytree(bank.folder, tmp_path / "run/bank")
     (tmp_path / "run/bank/bank.json").write_text('{"slabs": 3, "seed": 0}')
-    still = TrainingConfiguration(TINY, 3, 0, (StagePlan("d", "decoder", Schedule(1, 1, 2, 64, learning_rate=0.0)),))
+    still = TrainingConfiguration(
+        TINY, DataPlan(3), (StagePlan("d", "decoder", Schedule(1, 1, 2, 64, learning_rate=0.0)),)
+    )
     train(still, tmp_path / "run", tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
     tuned = load_model(tmp_path / "model").state_dict()
     for name, weight in given.state_dict().items():
@@ -299,7 +302,7 @@ def test_fine_tuning_starts_from_the_weights_it_is_given(bank, tmp_path):
 
 def test_train_goes_from_simulator_to_model_folder(tmp_path):
     stages = tuple(StagePlan(k, k, Schedule(2, 1, 2, 64)) for k in STAGES)
-    configuration = TrainingConfiguration(TINY, slabs=2, bank_seed=0, stages=stages)
+    configuration = TrainingConfiguration(TINY, DataPlan(slabs=2), stages)
     digest = train(configuration, tmp_path, tmp_path / "model", CPU, seed=0, workers=1)
     model = load_model(tmp_path / "model")
     assert model.sha256 == digest

@@ -11,6 +11,7 @@ from CEKWorldLib import __version__
 from CEKWorldLib.cli import (
     bench,
     curves,
+    dataset,
     evaluate,
     export_dicom,
     export_results,
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         send,
         simulate,
         models,
+        dataset,
         train,
         evaluate,
         bench,

@@ -1,10 +1,13 @@
-"""``cekworld models``: which models there are, and whether their files are whole."""
+"""``cekworld models``: which models there are, whether their files are whole, and how a new one is made."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter
+from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
 A model is a folder: weights as safetensors, a configuration, a card, and a manifest with
@@ -17,13 +20,16 @@ examples:
   cekworld models list
   cekworld models verify
   cekworld models verify /data/my_model
+  cekworld models pack runs/ours --output /data/our_model
+  cekworld models import released.ckpt --output /data/paper_model
 """
 
 
 def add_parser(commands) -> None:
     parser = commands.add_parser(
         "models",
-        help="list the models, or verify their files",
+        aliases=["model"],
+        help="list and verify models; make a model folder of a run or of a released checkpoint",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=ManualFormatter,
@@ -44,6 +50,34 @@ def add_parser(commands) -> None:
     )
     checking.add_argument("model", nargs="*", metavar="NAME", help="name or folder (default: all shipped models)")
     checking.set_defaults(run=run_verify)
+    packing = actions.add_parser(
+        "pack",
+        help="make a model folder of a training run's checkpoints",
+        description="Writes the averaged weights of a run's last checkpoints, finished or not, as a model folder that\n"
+        "every command and viewer takes by its path.",
+        epilog="example:\n  cekworld models pack runs/ours --output /data/our_model",
+        formatter_class=ManualFormatter,
+    )
+    packing.add_argument("checkpoints", type=Path, metavar="RUN", help="folder of cekworld train")
+    packing.add_argument("--name", metavar="NAME", help="of the model (default: the configuration's)")
+    _add_output(packing, run_pack)
+    importing = actions.add_parser(
+        "import",
+        help="make a model folder of the authors' released checkpoint",
+        description="Converts a checkpoint of MRI CEKWorld's published code (latent-diffusion layout, ControlNet on\n"
+        "Stable Diffusion 1.5) from a local file. Code in the file is refused, never run; every weight\n"
+        "is checked by name and shape.",
+        epilog="example:\n  cekworld models import released.ckpt --output /data/paper_model",
+        formatter_class=ManualFormatter,
+    )
+    importing.add_argument("file", type=Path, metavar="FILE", help=".ckpt, .pth or .safetensors")
+    _add_output(importing, run_import)
+
+
+def _add_output(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="model folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model folder that is there")
+    parser.set_defaults(run=run)
 
 
 def run_list(args: argparse.Namespace) -> None:
@@ -61,7 +95,6 @@ def run_list(args: argparse.Namespace) -> None:
 
 def run_verify(args: argparse.Namespace) -> None:
     """Checks models; the first damaged file ends the command with its name."""
-    from CEKWorldLib.errors import CEKWorldError
     from CEKWorldLib.models.bundle import list_models, model_folder, verify
 
     names = args.model or list_models()
@@ -69,3 +102,38 @@ def run_verify(args: argparse.Namespace) -> None:
         raise CEKWorldError("There is nothing to verify: no model is shipped with this copy. Name a model folder.")
     for name in names:
         print(f"{name:<12} whole  sha256 {verify(model_folder(name))}")
+
+
+def run_pack(args: argparse.Namespace) -> None:
+    """Packs a run."""
+    _check_output(args.output, args.overwrite)
+    from CEKWorldLib.training.packing import pack
+
+    _say(args.output, pack(args.checkpoints, args.output, args.name))
+
+
+def run_import(args: argparse.Namespace) -> None:
+    """Imports a checkpoint."""
+    _check_output(args.output, args.overwrite)
+    try:
+        from CEKWorldLib.models.importing import import_checkpoint
+    except ModuleNotFoundError as error:
+        raise CEKWorldError(
+            f"Importing needs the package {error.name}; install it with: pip install 'cekworld[paper]'."
+        ) from error
+
+    _say(args.output, import_checkpoint(args.file, args.output))
+
+
+def _check_output(folder: Path, overwrite: bool) -> None:
+    """Refuses to replace what is no model folder, or one without being told to."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / "manifest.json").is_file():
+        raise CEKWorldError(f"{folder} is there and is no model folder. Give another --output.")
+    if not overwrite:
+        raise CEKWorldError(f"{folder} holds a model. Give another --output, or --overwrite to replace it.")
+
+
+def _say(folder: Path, digest: str) -> None:
+    print(f"Model written to {folder} (weights sha256 {digest[:16]}...). Use it with --model {folder}")

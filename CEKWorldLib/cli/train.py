@@ -1,4 +1,4 @@
-"""``cekworld train``: trains a model configuration on simulated exams."""
+"""``cekworld train``: trains a model configuration on simulated or real exams."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from CEKWorldLib.cli.options import ManualFormatter, whole_number
 from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
-Trains a model configuration on simulated exams: makes a bank of simulated slabs, runs the
-stages in order (decoder, context, regression, refinement, flow), and writes a model folder
-that every command takes with --model. A run that was stopped goes on from its last
+Trains a model configuration on simulated exams, on real ones (a data set of
+"cekworld dataset build") or on a mix: makes a bank of simulated slabs where the
+configuration asks for one, runs the stages in order, and writes a model folder that every
+command takes with --model. A run that was stopped goes on from its last
 checkpoint when it is started again with the same --output. Progress is in log.csv and, for
 TensorBoard, in tensorboard/. Cost and log format: docs/training.md.
 
@@ -23,7 +24,7 @@ _EPILOG = """\
 examples:
   cekworld train compact --output runs/compact
   cekworld train my-configuration.toml --output runs/mine --device cuda --workers 12
-  cekworld train fine.toml --init compact --output runs/fine
+  cekworld train finetune --data exams --init compact --output runs/ours
   torchrun --nproc-per-node 2 -m CEKWorldLib train compact --device cpu --output runs/compact
   cekworld synthesize pre.nrrd --model runs/compact/model --output out
 """
@@ -32,12 +33,14 @@ examples:
 def add_parser(commands) -> None:
     parser = commands.add_parser(
         "train",
-        help="train a model on simulated exams",
+        help="train a model on simulated or real exams",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=ManualFormatter,
     )
-    parser.add_argument("configuration", metavar="CONFIGURATION", help="compact, or a configuration file (TOML)")
+    parser.add_argument(
+        "configuration", metavar="CONFIGURATION", help="compact, finetune, or a configuration file (TOML)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run; resumed if there")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu or cuda")
     parser.add_argument(
@@ -45,6 +48,9 @@ def add_parser(commands) -> None:
     )
     parser.add_argument(
         "--workers", type=whole_number(1, 256), default=2, metavar="N", help="simulator processes (default 2)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="data set of real exams, in place of the configuration's"
     )
     parser.add_argument("--init", metavar="MODEL", help="start from this model's weights: fine-tuning")
     parser.set_defaults(run=run)
@@ -58,4 +64,4 @@ def run(args: argparse.Namespace) -> None:
         raise CEKWorldError(
             f"Training needs the package {error.name}; install it with: pip install 'cekworld[training]'."
         ) from error
-    training.run(args.configuration, args.output, args.device, args.seed, args.workers, args.init)
+    training.run(args.configuration, args.output, args.device, args.seed, args.workers, args.init, args.data)

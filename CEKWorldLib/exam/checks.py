@@ -47,6 +47,15 @@ def check_volume(volume: Volume, name: str) -> None:
         CEKWorldError: empty, too small, too large, placed nowhere, with NaN or infinite values, constant, CT-like, or a
             label map.
     """
+    check_image(volume, name)
+    if _is_label_map(volume.voxels):
+        raise CEKWorldError(
+            f"{name} looks like a label map (flat areas of whole numbers), not an image; choose the MR volume itself."
+        )
+
+
+def check_image(volume: Volume, name: str) -> None:
+    """As `check_volume`, for volumes that nobody can take for a label map: phases of a series change over time."""
     voxels = volume.voxels
     check_size(voxels.shape, name)
     in_plane = np.delete(voxels.shape, slice_axis(volume))
@@ -68,10 +77,6 @@ def check_volume(volume: Volume, name: str) -> None:
         raise CEKWorldError(
             f"{name} has strongly negative values (down to {low:g}), as CT, phase, subtraction or z-scored images do; "
             "CEKWorld needs MR magnitude in the scanner's own scale."
-        )
-    if _is_label_map(voxels):
-        raise CEKWorldError(
-            f"{name} looks like a label map (flat areas of whole numbers), not an image; choose the MR volume itself."
         )
 
 

@@ -1,4 +1,4 @@
-"""Reads a contrast series: a DICOM folder, ``.seq.nrrd``, MultiVolume NRRD or 4-D NIfTI."""
+"""Reads a contrast series: a DICOM folder, ``.seq.nrrd``, MultiVolume NRRD, 4-D NIfTI or a NIfTI file per phase."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from CEKWorldLib.exam.dicom_series import find_dicom_series
 from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.image_files import format_of
 from CEKWorldLib.exam.image_series import find_image_series
+from CEKWorldLib.exam.phase_files import find_phase_files, phases_beside
 from CEKWorldLib.exam.phase_times import PhaseTimes, UnknownTimesError
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
@@ -29,7 +30,8 @@ def read_series(
     """Reads volumes over time, with their times and where each came from.
 
     Args:
-        path: a DICOM folder, one DICOM file (its series is taken from its folder), .nrrd, .nhdr, .nii or .nii.gz.
+        path: a DICOM folder, one DICOM file (its series is taken from its folder), .nrrd, .nhdr, .nii or .nii.gz; of
+            phases in files ID_0000.nii.gz, ID_0001.nii.gz, ... any one.
         times_s: seconds after injection start of every phase, in the phases' order, where the file's are missing or
             wrong.
         injection_s: start of the injection in seconds from the first phase, where the file's is missing or wrong.
@@ -46,7 +48,11 @@ def read_series(
     """
     path = Path(path)
     found = find_series_of(path, series, progress)
-    times = settled_times(found, path, times_s, injection_s)
+    return load_series(found, settled_times(found, path, times_s, injection_s), path, progress)
+
+
+def load_series(found: FoundSeries, times: PhaseTimes, path: Path, progress: Progress | None = None) -> TimeSeries:
+    """Reads the voxels of a found series whose times are settled; errors as those of `read_series`."""
     try:
         frames, grid = found.load(progress)
     except OSError as error:
@@ -82,7 +88,8 @@ def find_series_of(path: Path, series: str | int | None = None, progress: Progre
                 f"{path.name} is not in a format CEKWorld reads; give a DICOM folder, a .seq.nrrd or MultiVolume NRRD "
                 "or a 4-D NIfTI file."
             )
-        return find_image_series(path, format_name)
+        phases = phases_beside(path) if format_name == "NIfTI" else []
+        return find_phase_files(phases) if phases else find_image_series(path, format_name)
     except OSError as error:
         raise _unopened(path, error) from error
     except MemoryError as error:

@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -26,6 +26,9 @@ from safetensors.torch import save_file
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.configuration import Configuration
 from CEKWorldLib.models.world import WorldModel, channels_last
+
+if TYPE_CHECKING:
+    from CEKWorldLib.models.paper import PaperWorldModel
 
 SHIPPED = Path(__file__).parents[2] / "Resources" / "models"
 _WEIGHTS, _CONFIGURATION, _METADATA, _CARD = (
@@ -83,7 +86,7 @@ def load_model(name_or_folder: str | Path = "compact") -> WorldModel:
     """
     folder = model_folder(name_or_folder)
     digest = verify(folder)
-    model = WorldModel(Configuration.from_dict(_read_json(folder / _CONFIGURATION)))
+    model = _built(_read_json(folder / _CONFIGURATION))
     expected = model.state_dict()
     path = folder / _WEIGHTS
     try:
@@ -102,7 +105,20 @@ def load_model(name_or_folder: str | Path = "compact") -> WorldModel:
     return channels_last(model).eval().requires_grad_(False)
 
 
-def save_model(model: WorldModel, folder: Path, metadata: dict[str, Any], card: str) -> str:
+def _built(configuration: dict[str, Any]) -> WorldModel:
+    """The network a configuration describes; the published one is imported where it is asked for alone."""
+    if configuration.get("architecture") != "paper":
+        return WorldModel(Configuration.from_dict(configuration))
+    try:
+        from CEKWorldLib.models.paper import PaperSizes, PaperWorldModel
+    except ModuleNotFoundError as error:
+        raise CEKWorldError(
+            f"This model needs the package {error.name}; install it with: pip install 'cekworld[paper]'."
+        ) from error
+    return cast(WorldModel, PaperWorldModel(PaperSizes.from_dict(configuration)))  # the same interface
+
+
+def save_model(model: WorldModel | PaperWorldModel, folder: Path, metadata: dict[str, Any], card: str) -> str:
     """Writes a model folder whole or not at all; weights as float16. Gives the sha256 of the weights."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))

@@ -9,8 +9,10 @@ moves curve classes).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
@@ -20,10 +22,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.condition import Condition
-from CEKWorldLib.models.time_encoder import clock_text
 
 _BRIGHTEST = 3.0  # in units of the intensity scale; a vessel at first pass comes near it
 _LATENT_SCALE = 0.18215
+# CLIP's vocabulary begins with the bytes from "!" on, and 256 later the same as ends of a word; digits and colons are
+# words by themselves (OpenAI's simple_tokenizer).
+_FIRST_BYTE, _END_OF_WORD = ord("!"), 256
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,17 @@ class PaperSizes:
     text_layers: int = 12
     heads: int = 8
     groups: int = 32
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the model folder's configuration."""
+        return {"architecture": "paper", **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PaperSizes:
+        """Reads what ``as_dict`` wrote; TypeError for other entries."""
+        entries = values.items()
+        sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries if k != "architecture"}
+        return cls(**sizes)
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ class PaperWorldModel(nn.Module):
 
     def __init__(self, sizes: PaperSizes | None = None, guidance: float = 9.0) -> None:
         super().__init__()
-        sizes = sizes or PaperSizes()
+        self.configuration = sizes = sizes or PaperSizes()
         self.guidance = guidance
         self.tokenizer: CLIPTokenizer | None = None
         depth = len(sizes.unet)
@@ -192,15 +207,15 @@ class PaperWorldModel(nn.Module):
         )[0]
 
     def time_text(self, times_s: Tensor | None) -> Tensor:
-        """CLIP's last hidden states (M, 77, width) of the times as text; None gives the empty prompt."""
-        texts = [""] if times_s is None else [clock_text(t) for t in times_s.tolist()]
+        """CLIP's last hidden states (M, 77, width) of the times as text ("0:01:05"); None gives the empty prompt."""
+        texts = [""] if times_s is None else [str(timedelta(seconds=max(0, round(t)))) for t in times_s.tolist()]
         device = next(self.parameters()).device
         return self.text_encoder(self._tokens(texts).to(device)).last_hidden_state
 
     def _tokens(self, texts: list[str]) -> Tensor:
-        """CLIP's tokens, or one token per character where no vocabulary was loaded."""
+        """CLIP's tokens; times need no vocabulary, as each of their characters is one of its first tokens."""
         length, begin, end = 77, 49406, 49407
         if self.tokenizer is not None:
             return self.tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt").input_ids
-        rows = [[begin, *(ord(c) for c in text)] for text in texts]
+        rows = [[begin, *(ord(c) - _FIRST_BYTE + _END_OF_WORD for c in text)] for text in texts]
         return torch.tensor([row + [end] * (length - len(row)) for row in rows])

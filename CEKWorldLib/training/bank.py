@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
@@ -20,6 +21,7 @@ from CEKWorldLib.exam.intensity import intensity_scale
 from CEKWorldLib.exam.protocol import ANATOMIES, Anatomy
 from CEKWorldLib.models.condition import CONDITION_SIZE, Condition, condition_vector
 from CEKWorldLib.simulation.case import Case, View, simulate
+from CEKWorldLib.training.batches import Batch, Slab, make_batch
 
 SLICES = 3
 TIMES = 16
@@ -34,7 +36,7 @@ _MIRRORED_PLANES = ("axial", "coronal")  # their columns run right to left, so a
 
 @dataclass(frozen=True)
 class Bank:
-    """Memory-mapped arrays over slabs; see ``layout`` for shapes."""
+    """Memory-mapped arrays over slabs; see ``layout`` for shapes. A ``SlabSource``."""
 
     folder: Path
     arrays: dict[str, np.ndarray]
@@ -50,6 +52,25 @@ class Bank:
     def ready(self) -> np.ndarray:
         """Indices of finished slabs."""
         return np.flatnonzero(self["done"])
+
+    def draw(self, slices: int, times: int, size: int, seed: int, step: int, device: torch.device) -> Batch:
+        """As `SlabSource.draw`."""
+        rng = np.random.default_rng([seed, step])
+        ready = self.ready()
+        drawn = rng.choice(ready, slices, replace=len(ready) < slices)
+        return make_batch((self._slab(index, times, rng) for index in drawn), size, rng, device)
+
+    def _slab(self, index: int, times: int, rng: np.random.Generator) -> Slab:
+        chosen = np.sort(rng.choice(TIMES, times, replace=False))
+        return Slab(
+            pre=self["pre"][index],
+            enhancement=self["enhancement"][index, chosen],
+            labels=self["labels"][index],
+            times_s=self["times_s"][index][chosen],
+            arrival_s=float(self["arrival_s"][index]),
+            condition=self["condition"][index],
+            mirror=bool(self["mirror"][index]),
+        )
 
 
 def layout(slabs: int) -> dict[str, tuple[tuple[int, ...], str]]:

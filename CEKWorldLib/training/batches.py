@@ -1,7 +1,8 @@
-"""Batches drawn from the bank: several times of the same slice, as the losses over time need."""
+"""Batches of slices: several times of the same slice, as the losses over time need."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,31 @@ from torch.nn import functional
 
 from CEKWorldLib.models.condition import hide
 from CEKWorldLib.simulation.labels import Label, is_lesion
-from CEKWorldLib.training.bank import SIZE, SLICES, TIMES, Bank
+
+UNKNOWN_TISSUE = -1  # in the labels of a batch: nobody has said what is there
+
+
+@dataclass(frozen=True)
+class Slab:
+    """One slice of an exam with its neighbours, at some of its times; intensities in units of the exam's scale.
+
+    Attributes:
+        pre: pre-contrast slice between its neighbours, (3, H, W).
+        enhancement: of the slice, (T, H, W).
+        labels: tissue of each pixel as ``Label`` codes or ``UNKNOWN_TISSUE``, (H, W) integers.
+        times_s: seconds after injection, (T,) ascending.
+        arrival_s: bolus arrival.
+        condition: (CONDITION_SIZE,).
+        mirror: whether a mirror image could be another patient.
+    """
+
+    pre: np.ndarray
+    enhancement: np.ndarray
+    labels: np.ndarray
+    times_s: np.ndarray
+    arrival_s: float
+    condition: np.ndarray
+    mirror: bool
 
 
 @dataclass(frozen=True)
@@ -25,7 +50,7 @@ class Batch:
         arrival_s: (N,).
         condition: (N, CONDITION_SIZE).
         weight: loss weight per pixel and time, (N, T, H, W).
-        labels: tissue of each pixel as ``Label`` codes, all lesions one, (N, H, W) int64.
+        labels: tissue of each pixel as ``Label`` codes, all lesions one, or ``UNKNOWN_TISSUE``, (N, H, W) int64.
     """
 
     stack: Tensor
@@ -53,40 +78,36 @@ def cut(images: Tensor, corners: Tensor, side: int) -> Tensor:
     return torch.stack(windows)
 
 
-def draw_batch(bank: Bank, slices: int, times: int, size: int, seed: int, step: int, device: torch.device) -> Batch:
-    """The batch of a step: a function of (seed, step) alone, so an interrupted run resumes to the same batches.
+def make_batch(slabs: Iterable[Slab], size: int, rng: np.random.Generator, device: torch.device) -> Batch:
+    """Moves, cuts and stacks slabs.
 
     Args:
-        size: image side; below 256 a window is cut out of each slice.
+        slabs: N of them, all with T times; taken one after the other, so they may be drawn with the same ``rng``.
+        size: image side. A window of it is cut out of larger slices, smaller ones are padded with air.
     """
-    rng = np.random.default_rng([seed, step])
-    ready = bank.ready()
-    slabs = rng.choice(ready, slices, replace=len(ready) < slices)
-    stacks, enhancements, labels, moments = [], [], [], []
+    drawn, stacks, enhancements, labels = [], [], [], []
     for slab in slabs:
-        chosen = np.sort(rng.choice(TIMES, times, replace=False))
-        images = torch.from_numpy(np.concatenate([bank["pre"][slab], bank["enhancement"][slab, chosen]])).float()
-        tissue = torch.from_numpy(np.minimum(bank["labels"][slab], Label.LESION))
-        if bank["mirror"][slab] and rng.random() < 0.5:
+        images, tissue = _padded(np.concatenate([slab.pre, slab.enhancement]), slab.labels, size)
+        if slab.mirror and rng.random() < 0.5:
             images, tissue = images.flip(-1), tissue.flip(-1)
         if rng.random() < 0.5:
             images, tissue = moved(images, tissue, rng)
         if rng.random() < 0.3:
-            images[:SLICES] = toned(images[:SLICES], rng)
+            images[: len(slab.pre)] = toned(images[: len(slab.pre)], rng)
         window = _window(rng, is_lesion(tissue.numpy()), size)
         images *= rng.uniform(0.85, 1.15)  # the intensity scale of a real exam is only roughly the same
-        stacks.append(images[:SLICES, *window])
-        enhancements.append(images[SLICES:, *window])
+        drawn.append(slab)
+        stacks.append(images[: len(slab.pre), *window])
+        enhancements.append(images[len(slab.pre) :, *window])
         labels.append(tissue[window])
-        moments.append(bank["times_s"][slab][chosen])
     enhancement, tissue = torch.stack(enhancements).to(device), torch.stack(labels).to(device).long()
-    condition = torch.from_numpy(np.array(bank["condition"][slabs]))
+    condition = torch.from_numpy(np.stack([slab.condition for slab in drawn]))
     forget = torch.Generator().manual_seed(int(rng.integers(2**31)))
     return Batch(
         stack=torch.stack(stacks).to(device).contiguous(memory_format=torch.channels_last),
         enhancement=enhancement,
-        times_s=torch.from_numpy(np.stack(moments)).to(device),
-        arrival_s=torch.from_numpy(np.array(bank["arrival_s"][slabs])).to(device),
+        times_s=torch.from_numpy(np.stack([slab.times_s for slab in drawn])).to(device),
+        arrival_s=torch.tensor([slab.arrival_s for slab in drawn], dtype=torch.float32, device=device),
         condition=hide(condition, 0.2, forget).to(device),
         weight=pixel_weight(enhancement, is_lesion(tissue)[:, None].float()),
         labels=tissue,
@@ -119,13 +140,25 @@ def pixel_weight(enhancement: Tensor, lesion: Tensor) -> Tensor:
     return 1.0 + 6.0 * enhancement.abs().clamp(max=1.0) + 4.0 * lesion
 
 
+def _padded(images: np.ndarray, labels: np.ndarray, size: int) -> tuple[Tensor, Tensor]:
+    """Images and labels as tensors of at least ``size`` a side; what is added is air, of which nothing is said."""
+    tissue = torch.from_numpy(np.minimum(labels.astype(np.int16), Label.LESION))
+    tensor = torch.from_numpy(images.astype(np.float32, copy=False))
+    room = [max(0, size - side) for side in labels.shape]
+    if not any(room):
+        return tensor, tissue
+    around = [side for extra in reversed(room) for side in (extra // 2, extra - extra // 2)]
+    return functional.pad(tensor, around), functional.pad(tissue, around, value=UNKNOWN_TISSUE)
+
+
 def _window(rng: np.random.Generator, lesion: np.ndarray, size: int) -> tuple[slice, slice]:
     """A window that holds a lesion pixel half of the time; the whole slice when ``size`` is its side."""
     rows, columns = np.nonzero(lesion)
+    limits = np.array(lesion.shape) - size
     if len(rows) and rng.random() < 0.5:
         pick = rng.integers(len(rows))
         corner = np.array([rows[pick], columns[pick]]) - rng.integers(size, size=2)
-        corner = np.clip(corner, 0, SIZE - size)
+        corner = np.clip(corner, 0, limits)
     else:
-        corner = rng.integers(SIZE - size + 1, size=2)
+        corner = rng.integers(limits + 1)
     return slice(corner[0], corner[0] + size), slice(corner[1], corner[1] + size)

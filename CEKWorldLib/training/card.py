@@ -13,15 +13,21 @@ LIMITS = (
     "contrast agent was given; enhancement shown may be absent in the patient, and real lesions may be missed. Not for "
     "diagnosis or treatment."
 )
-TRAINING_DATA = (
+SIMULATED_DATA = (
     "Simulated exams only (CEKWorld's procedural physics simulator; breast, abdomen and brain). The model has seen no "
     "patient. What it draws on a real scan is what the simulator's population would do."
+)
+REAL_DATA = (
+    "{what}. What it draws is what the patients of that archive would do; the archive's licence and consent hold for "
+    "the weights too."
 )
 
 
 def model_metadata(configuration: TrainingConfiguration, seed: int, version: str) -> dict[str, Any]:
     """Metadata in the layout of a MONAI bundle."""
     low, high = configuration.model.time_range_s
+    simulated = configuration.data.exams is None
+    what = configuration.data.description
     image = {"type": "image", "format": "magnitude", "modality": "MR", "spatial_shape": ["32*n", "32*n"]}
     return {
         "version": version,
@@ -32,13 +38,13 @@ def model_metadata(configuration: TrainingConfiguration, seed: int, version: str
         "authors": "The CEKWorld project",
         "copyright": "Apache-2.0",
         "intended_use": LIMITS,
-        "data_type": "simulated",
-        "training_data": TRAINING_DATA,
-        "trained_on_simulated_data": True,
+        "data_type": "simulated" if simulated else "real",
+        "training_data": SIMULATED_DATA if simulated else REAL_DATA.format(what=what[0].upper() + what[1:]),
+        "trained_on_simulated_data": simulated,
         "time_range_s": [low, high],
         "training": {
             "seed": seed,
-            "slabs": configuration.slabs,
+            "data": what,
             "stages": [
                 {
                     "name": p.name,
@@ -74,7 +80,7 @@ def model_card(configuration: TrainingConfiguration, metadata: dict[str, Any]) -
 **{LIMITS}**
 
 ## Training data
-{TRAINING_DATA}
+{metadata["training_data"]}
 
 ## What goes in, what comes out
 T1-weighted spoiled gradient-echo volumes without contrast: breast (axial, sagittal), upper abdomen (axial, coronal),
@@ -93,6 +99,6 @@ intensity scale.
 |---|---|---|
 {stages}
 
-Reproduced by `cekworld train {configuration.model.name}` (seed {metadata["training"]["seed"]},
-{configuration.slabs} simulated patients). Measured quality: docs/benchmarks.md of the project.
+Reproduced by `cekworld train {configuration.model.name}` (seed {metadata["training"]["seed"]};
+{metadata["training"]["data"]}). Measured quality: docs/benchmarks.md of the project.
 """

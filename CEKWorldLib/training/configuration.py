@@ -1,4 +1,4 @@
-"""The training configuration file: model sizes, the bank, and the stages in order."""
+"""The training configuration file: model sizes, the data, and the stages in order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.configuration import Configuration
 from CEKWorldLib.training.consistency import Consistency
+from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Schedule
 from CEKWorldLib.training.stages import ContextStage, DecoderStage, RefinementStage, RegressionStage, Stage
@@ -51,13 +52,12 @@ class TrainingConfiguration:
 
     Attributes:
         model: the network.
-        slabs, bank_seed: size and first seed of the bank of simulated slabs.
+        data: where batches come from.
         stages: in order.
     """
 
     model: Configuration
-    slabs: int
-    bank_seed: int
+    data: DataPlan
     stages: tuple[StagePlan, ...]
 
 
@@ -78,9 +78,8 @@ def read_configuration(name_or_file: str | Path) -> TrainingConfiguration:
         ) from error
     try:
         stages = tuple(_stage(dict(entry)) for entry in values["stages"])
-        bank = values["bank"]
         model = Configuration.from_dict(values["model"])
-        return TrainingConfiguration(model, int(bank["slabs"]), int(bank["seed"]), stages)
+        return TrainingConfiguration(model, DataPlan.from_dict(values), stages)
     except (KeyError, TypeError) as error:
         raise CEKWorldError(f"{path} lacks or misspells an entry: {error}.") from error
 

@@ -19,11 +19,10 @@ from tqdm import tqdm
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.world import WorldModel
-from CEKWorldLib.training.bank import Bank
-from CEKWorldLib.training.batches import draw_batch
 from CEKWorldLib.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from CEKWorldLib.training.log import TrainingLog
 from CEKWorldLib.training.sample_sheet import write_sample_sheet
+from CEKWorldLib.training.source import SlabSource
 from CEKWorldLib.training.stages import Stage
 
 
@@ -50,9 +49,10 @@ class Schedule:
 
 
 class Loop:
-    """Trains one stage of a model on a bank, in place.
+    """Trains one stage of a model on what a source gives, in place.
 
     Args:
+        source: where batches come from.
         folder: where the checkpoint and ``log.csv`` go.
         name: of the stage; checkpoints of other stages are left alone.
         seed: all randomness of step k follows from (seed, k).
@@ -66,9 +66,16 @@ class Loop:
     gradient_norm = 1.0
 
     def __init__(
-        self, model: WorldModel, stage: Stage, schedule: Schedule, bank: Bank, folder: Path, name: str, seed: int
+        self,
+        model: WorldModel,
+        stage: Stage,
+        schedule: Schedule,
+        source: SlabSource,
+        folder: Path,
+        name: str,
+        seed: int,
     ) -> None:
-        self.model, self.stage, self.schedule, self.bank = model, stage, schedule, bank
+        self.model, self.stage, self.schedule, self.source = model, stage, schedule, source
         self.folder, self.name, self.seed = folder, name, seed
         self.device = next(model.parameters()).device
         model.requires_grad_(False)
@@ -118,7 +125,7 @@ class Loop:
         schedule, step = self.schedule, self.progress.step
         draw = step * self.processes.num_processes + self.processes.process_index
         seed = self.seed + 7919 * self.progress.rollbacks
-        batch = draw_batch(self.bank, schedule.slices, schedule.times, schedule.size, seed, draw, self.device)
+        batch = self.source.draw(schedule.slices, schedule.times, schedule.size, seed, draw, self.device)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate(step)
@@ -154,7 +161,7 @@ class Loop:
             save_checkpoint(self.checkpoint, self.weights, self.average, self.optimiser, self.progress)
         if step % self.sheet_every == 0 or last:
             sheet = self.folder / "samples" / f"{self.name}-{step:06d}.png"
-            write_sample_sheet(self.model, self.bank, sheet, f"{self.name}, step {step}")
+            write_sample_sheet(self.model, self.source, sheet, f"{self.name}, step {step}")
 
     def _roll_back(self) -> None:
         """Returns to the last checkpoint, and goes on with other batches."""

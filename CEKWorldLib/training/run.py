@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ from CEKWorldLib import __version__
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.world import WorldModel, channels_last
-from CEKWorldLib.training.bank import Bank, build
-from CEKWorldLib.training.batches import draw_batch
 from CEKWorldLib.training.card import model_card, model_metadata
 from CEKWorldLib.training.configuration import TrainingConfiguration, read_configuration
 from CEKWorldLib.training.loop import Loop
+from CEKWorldLib.training.packing import write_start
+from CEKWorldLib.training.source import SlabSource
 
 
 def train(
@@ -28,7 +29,7 @@ def train(
     workers: int,
     init: str | None = None,
 ) -> str:
-    """Makes the bank, runs the stages in order, and writes the model folder; a second call goes on where it stopped.
+    """Opens the data, runs the stages in order, and writes the model folder; a second call goes on where it stopped.
 
     Args:
         work: checkpoints, log and bank.
@@ -42,28 +43,31 @@ def train(
     """
     processes = PartialState()
     with processes.main_process_first():
-        bank = build(work / "bank", configuration.slabs, configuration.bank_seed, workers)
+        source = configuration.data.source(work, workers)
     torch.manual_seed(seed)
     model = channels_last(WorldModel(configuration.model)).to(device)
     if init is None:
-        standardise_latents(model, bank, seed)
+        standardise_latents(model, source, seed)
     else:
         _start_from(model, init)
-    for plan in configuration.stages:
-        Loop(model, plan.make(), plan.schedule, bank, work, plan.name, seed).run()
     metadata = model_metadata(configuration, seed, __version__)
+    card = model_card(configuration, metadata)
+    if processes.is_main_process:
+        write_start(work, model, [plan.name for plan in configuration.stages], metadata, card)
+    for plan in configuration.stages:
+        Loop(model, plan.make(), plan.schedule, source, work, plan.name, seed).run()
     if not processes.is_main_process:
         return ""
-    return save_model(model, output, metadata, model_card(configuration, metadata))
+    return save_model(model, output, metadata, card)
 
 
 @torch.no_grad()
-def standardise_latents(model: WorldModel, bank: Bank, seed: int, batches: int = 24) -> None:
+def standardise_latents(model: WorldModel, source: SlabSource, seed: int, batches: int = 24) -> None:
     """Sets the autoencoder's latent scale so that training latents have unit standard deviation per channel."""
     device = next(model.parameters()).device
     squares = []
     for step in range(batches):
-        batch = draw_batch(bank, 4, 4, 256, seed + 1, step, device)
+        batch = source.draw(4, 4, 256, seed + 1, step, device)
         latents = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None])
         squares.append(latents.square().mean((0, 2, 3)).cpu().numpy())
     rms = np.sqrt(np.mean(squares, axis=0))
@@ -85,11 +89,22 @@ def _start_from(model: WorldModel, init: str) -> None:
         ) from error
 
 
-def run(configuration: str, output: Path, device: str, seed: int, workers: int, init: str | None = None) -> None:
+def run(
+    configuration: str,
+    output: Path,
+    device: str,
+    seed: int,
+    workers: int,
+    init: str | None = None,
+    exams: Path | None = None,
+) -> None:
     """The command line's entry: bank, checkpoints and log go to ``output``, the model folder to ``output/model``."""
+    plan = read_configuration(configuration)
+    if exams is not None:
+        plan = replace(plan, data=replace(plan.data, exams=exams))
     processes = PartialState(cpu=device == "cpu")
     place = processes.device if device == "auto" else torch.device(device)
     model = output / "model"
-    digest = train(read_configuration(configuration), output, model, place, seed, workers, init)
+    digest = train(plan, output, model, place, seed, workers, init)
     if processes.is_main_process:
         print(f"Model written to {model} (weights sha256 {digest[:16]}...).")

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from CEKWorldLib.models.autoencoder import DOWNSAMPLING
 from CEKWorldLib.models.world import WorldModel
-from CEKWorldLib.training.batches import Batch, cut
+from CEKWorldLib.training.batches import UNKNOWN_TISSUE, Batch, cut
 
 Losses = dict[str, Tensor]
 _LEAST_ENHANCEMENT, _LEAST_SQUARE = 0.05, 0.005
@@ -82,13 +82,15 @@ def tissue_loss(model: WorldModel, features: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of the tissue at each feature pixel, weighted as the enhancement is.
 
     Kinetics follow from tissue and protocol, and a label says without noise what the curves of a few protocols say
-    only on average. Exams without labels go without this term.
+    only on average. Pixels without a label go without this term.
     """
     step = batch.labels.shape[-1] // features.shape[-1]
     labels = batch.labels[:, step // 2 :: step, step // 2 :: step]
     weight = functional.avg_pool2d(batch.weight.amax(1, keepdim=True), step)[:, 0]
-    error = functional.cross_entropy(model.tissue_head(features), labels, reduction="none")
-    return _TISSUE_SHARE * (error * weight).sum() / weight.sum()
+    weight = weight * (labels != UNKNOWN_TISSUE)
+    scores = model.tissue_head(features)
+    error = functional.cross_entropy(scores, labels, reduction="none", ignore_index=UNKNOWN_TISSUE)
+    return _TISSUE_SHARE * (error * weight).sum() / weight.sum().clamp(min=1.0)
 
 
 class ContextStage:

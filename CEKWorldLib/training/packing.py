@@ -1,0 +1,89 @@
+"""A model folder from the checkpoints of a run, finished or not: ``cekworld models pack``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.export.atomic import replacing
+from CEKWorldLib.models.bundle import save_model
+from CEKWorldLib.models.configuration import Configuration
+from CEKWorldLib.models.world import WorldModel
+
+START, RUN = "start.safetensors", "run.json"
+
+
+def write_start(work: Path, model: WorldModel, stages: Sequence[str], metadata: dict[str, Any], card: str) -> None:
+    """Writes what checkpoints do not hold: the weights a run starts from, and what it is.
+
+    Args:
+        work: folder of the run.
+        model: before its first step.
+        stages: names, in order.
+        metadata, card: of the model folder to be.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    with replacing(work / START) as path:
+        # Copies, because diffusers' downsamplers know their convolution by two names.
+        save_file(
+            {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}, path
+        )
+    description = {"model": model.configuration.as_dict(), "stages": list(stages), "metadata": metadata, "card": card}
+    with replacing(work / RUN) as path:
+        path.write_text(json.dumps(description, indent=1) + "\n")
+
+
+def pack(work: Path, folder: Path, name: str | None = None) -> str:
+    """Writes a model folder of the averaged weights of a run's last checkpoints.
+
+    Args:
+        work: folder of the run.
+        folder: to write; whole or not at all.
+        name: of the model; the run's where None.
+
+    Returns:
+        sha256 of the weights.
+
+    Raises:
+        CEKWorldError: no run, no checkpoint yet, or damaged files.
+    """
+    try:
+        run = json.loads((work / RUN).read_text())
+        configuration = Configuration.from_dict(run["model"] | ({"name": name} if name else {}))
+        stages, metadata, card = run["stages"], run["metadata"], run["card"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CEKWorldError(f"{work} is no folder of a training run: {RUN} is missing or damaged.") from error
+    checkpoints = {stage: work / f"{stage}.safetensors" for stage in stages}
+    reached = {stage: path for stage, path in checkpoints.items() if path.is_file()}
+    if not reached:
+        raise CEKWorldError(f"{work} holds no checkpoint yet; they are written every 100 steps.")
+    model, steps = WorldModel(configuration), dict[str, int]()
+    try:
+        model.load_state_dict(load_file(work / START))
+        weights = dict(model.named_parameters())
+        with torch.no_grad():
+            for stage, path in reached.items():
+                averages, steps[stage] = _average(path)
+                for name, average in averages.items():
+                    weights[name].copy_(average)
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise CEKWorldError(f"The checkpoints in {work} are damaged or of another model.") from error
+    metadata["name"] = configuration.name
+    metadata["training"]["steps_done"] = steps
+    done = ", ".join(f"{stage} {count} steps" for stage, count in steps.items())
+    return save_model(model, folder, metadata, f"{card}\nPacked after: {done}.\n")
+
+
+def _average(path: Path) -> tuple[dict[str, torch.Tensor], int]:
+    """Averaged weights of a checkpoint, and its steps."""
+    with safe_open(path, "pt") as file:
+        steps = int(json.loads(file.metadata()["step"]))
+        names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118 - no mapping
+        return {name.removeprefix("average."): file.get_tensor(name) for name in names}, steps
