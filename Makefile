@@ -1,6 +1,7 @@
 # Everything is installed into .venv; nothing outside this folder is touched.
 #
 #   make run     synthesize the bundled sample exam into out/ (sets itself up first)
+#   make view    open the bundled sample exam in the browser; another with: make view EXAM=pre.nrrd
 #   make setup   build .venv
 #   make test    all tests
 #   make test-slicer SLICER=/path/to/Slicer   the module's self tests, in a desktop Slicer
@@ -10,10 +11,12 @@
 PYTHON ?= python3
 SAMPLE ?= $(firstword $(wildcard Resources/sample/*/pre.nrrd))
 OUT ?= out
+EXAM ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed
+WEB := $(VENV)/.installed-web
 TEST := $(VENV)/.installed-test
 
 # PyPI's Linux build of torch brings 3 GB of CUDA libraries. Without an NVIDIA driver the CPU build (190 MB) is taken
@@ -26,11 +29,14 @@ INSTALL = cpu= ; \
 	then cpu="--extra-index-url $(TORCH_CPU)"; fi; \
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile --constraint constraints.txt $$cpu
 
-.PHONY: run setup test test-slicer lint clean
+.PHONY: run view setup test test-slicer lint clean
 
 run: setup
 	@test -n "$(SAMPLE)" || { echo "No sample exam under Resources/sample; name a volume with: make run SAMPLE=pre.nrrd"; exit 1; }
 	$(BIN)/cekworld synthesize "$(SAMPLE)" --output "$(OUT)" --overwrite
+
+view: $(WEB)
+	$(BIN)/cekworld view $(if $(EXAM),"$(EXAM)")
 
 setup: $(BASE)
 
@@ -59,6 +65,11 @@ $(BIN)/python:
 $(BASE): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV); on a fresh machine this takes one to three minutes."
 	@$(INSTALL) --quiet --editable .
+	@touch $@
+
+$(WEB): $(BASE)
+	@echo "Installing the browser viewer."
+	@$(INSTALL) --quiet --editable '.[web]'
 	@touch $@
 
 $(TEST): $(BASE)

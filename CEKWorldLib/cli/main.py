@@ -24,6 +24,7 @@ from CEKWorldLib.cli import (
     simulate,
     synthesize,
     train,
+    view,
     worker,
 )
 from CEKWorldLib.cli.options import ManualFormatter
@@ -87,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         evaluate,
         benchmark,
         bench,
+        view,
         worker,
         serve_worker,
     ):

@@ -81,9 +81,15 @@ class SceneSession:
             self._frames.put(time_s, pre.voxels, keep=True)
         self.show(0.0)
 
-    def open_series(self, name: str, series: TimeSeries) -> None:
-        """Takes an acquired series, its first phase as the pre-contrast volume."""
-        self._begin(name, series.grid, None, Window.of(series.frames))
+    def open_series(self, name: str, series: TimeSeries, provenance: Provenance | None = None) -> None:
+        """Takes a series that is there already, its first phase as the pre-contrast volume.
+
+        Args:
+            name: of the exam, as its volume node is called.
+            series: its phases.
+            provenance: how the phases were made; None for acquired ones.
+        """
+        self._begin(name, series.grid, provenance, Window.of(series.frames))
         for time_s, frame in zip(series.times_s.tolist(), series.frames, strict=True):
             self._frames.put(time_s, frame, keep=True)
         self.show(float(series.times_s[0]))

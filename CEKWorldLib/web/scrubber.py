@@ -1,0 +1,56 @@
+"""The time slider: whatever it sends, the latest time is shown."""
+
+from __future__ import annotations
+
+import asyncio
+
+from CEKWorldLib.scene.scene_session import SceneSession
+from CEKWorldLib.web.page_state import Page
+
+_SHOWN_EVERY_S = 1 / 60  # at most; views draw at 30 per second
+_EMPTY_S = 480.0  # length of the slider while there are no phases
+
+
+class Scrubber:
+    """Shows the slider's time in the scene. Times that come while one is being shown replace each other.
+
+    The browser alone moves the slider, playback included (``viewer.js``): trame's client sends a value as it is when
+    the connection gets free, and one that this process set meanwhile would be sent in place of the user's.
+
+    Args:
+        page: has the slider.
+        scene: what is scrubbed through.
+    """
+
+    def __init__(self, page: Page, scene: SceneSession) -> None:
+        self._page = page
+        self._scene = scene
+        self._wanted = asyncio.Event()
+        page.on_change("time_s", lambda _: self._wanted.set())
+        page.on_change("subtracted", lambda _: self._wanted.set())
+
+    def start(self) -> None:
+        """Begins to follow the slider, in the running event loop."""
+        self._task = asyncio.create_task(self._follow())
+
+    def reset(self, time_s: float) -> None:
+        """Takes over the times of the scene, and goes to one; playback stops."""
+        times = list(self._scene.times_s)
+        first, last = (times[0], times[-1]) if len(times) > 1 else (0.0, _EMPTY_S)
+        self._page.set(times_s=times, first_s=first, last_s=last, time_s=min(max(time_s, first), last), playing=False)
+        self._wanted.set()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if self._scene.is_open:
+                self._show(float(self._page.get("time_s")))
+            # Leaves the loop to the views, and to messages that bring a newer time.
+            await asyncio.sleep(_SHOWN_EVERY_S)
+
+    def _show(self, time_s: float) -> None:
+        self._scene.subtracted = bool(self._page.get("subtracted"))
+        shown = self._scene.show(time_s)
+        if shown is not None:
+            self._page.set(shown_s=shown.time_s, exact=shown.exact)

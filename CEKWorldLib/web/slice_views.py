@@ -1,0 +1,127 @@
+"""The three slice views of a session: drawn here, shown in the browser, in one of several layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from trame_client.ui.core import AbstractLayout
+from trame_server import Server
+from trame_slicer.core import LayoutManager, SlicerApp
+from trame_slicer.rca_view import RemoteSliceViewFactory
+from trame_slicer.views import Layout, LayoutDirection, SliceView, ViewLayoutDefinition
+from vtkmodules.vtkCommonCore import vtkCommand, vtkObject
+from vtkmodules.vtkRenderingCore import vtkTextActor
+
+from CEKWorldLib.scene.corner_caption import CornerCaption
+
+AXIAL, SAGITTAL, CORONAL = "Axial", "Sagittal", "Coronal"
+LAYOUTS = {"three": "Axial large", "row": "Side by side", "axial": AXIAL, "sagittal": SAGITTAL, "coronal": CORONAL}
+_QUALITY = 70  # of JPEG while it moves; at rest the picture is sent again at 90
+_FPS = 30.0
+_CAPTION_PIXELS = 16
+
+DescribeView = Callable[[Server, str, SliceView], None]
+
+
+class SliceViews:
+    """Axial, sagittal and coronal slice views.
+
+    Args:
+        server: that shows them.
+        app: that owns the scene.
+        caption: shown in each of them.
+        describe: fills the page above a view.
+    """
+
+    def __init__(self, server: Server, app: SlicerApp, caption: CornerCaption, describe: DescribeView) -> None:
+        self._app = app
+        # Out of focus, views would by default draw at 10 per second: the time slider is outside of all.
+        factory = RemoteSliceViewFactory(
+            server, populate_view_ui_f=describe, target_fps=_FPS, blur_fps=_FPS, interactive_quality=_QUALITY
+        )
+        app.view_manager.register_factory(factory)
+        self._layouts = LayoutManager(app.scene, app.view_manager, server)
+        # VTK 9.6 warns, six times, that views observe a resize of their interactor; trame-slicer sends it itself.
+        vtkObject.GlobalWarningDisplayOff()
+        self._layouts.register_layout_dict(_layouts())
+        self._layouts.set_layout("three")
+        for view in self.all:
+            _without_smoothing(view)
+            view.interactor().AddObserver(vtkCommand.WindowResizeEvent, partial(_refit, view))
+            caption.add(_CaptionText(view))
+        vtkObject.GlobalWarningDisplayOn()
+
+    @property
+    def all(self) -> list[SliceView]:
+        return self._app.view_manager.get_slice_views()
+
+    def view(self, orientation: str) -> SliceView:
+        """The view of an orientation."""
+        return next(view for view in self.all if view.get_singleton_tag() == orientation)
+
+    def place(self, layout: AbstractLayout) -> None:
+        """Puts the views into the page, where it is being built."""
+        self._layouts.initialize_layout_grid(layout)
+
+    def arrange(self, layout: str) -> None:
+        """Shows one of ``LAYOUTS``."""
+        self._layouts.set_layout(layout)
+
+    def fit(self) -> None:
+        """Fits all views to their volumes."""
+        for view in self.all:
+            view.reset_view()
+
+
+class _CaptionText:
+    """A text at the upper edge of a view, in the words of ``vtkCornerAnnotation``.
+
+    That class looks for a size that fits whenever its text changes: 30 ms of CPU in every view at every move of the
+    slider, of 45 ms in all; a text of one size takes less than 1 ms.
+    """
+
+    def __init__(self, view: SliceView) -> None:
+        self._actor = vtkTextActor()
+        style = self._actor.GetTextProperty()
+        style.SetFontSize(_CAPTION_PIXELS)
+        style.SetJustificationToCentered()
+        style.SetVerticalJustificationToTop()
+        self._actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
+        self._actor.SetPosition(0.5, 0.985)
+        view.first_renderer().AddViewProp(self._actor)
+
+    def GetTextProperty(self) -> Any:
+        return self._actor.GetTextProperty()
+
+    def SetText(self, _place: int, text: str) -> None:
+        self._actor.SetInput(text)
+
+
+def _refit(view: SliceView, *_: Any) -> None:
+    """Fits a view that has got another size to its volume, and stays at its slice."""
+    offset = view.get_slice_value()
+    view.fit_view_to_content()
+    view.set_slice_value(offset)
+
+
+def _without_smoothing(view: SliceView) -> None:
+    """Slices are images: smoothing edges of lines eightfold costs more than drawing all the rest."""
+    view.render_window().SetMultiSamples(0)
+
+
+def _layouts() -> dict[str, Layout]:
+    axial, sagittal, coronal = (_definition(name) for name in (AXIAL, SAGITTAL, CORONAL))
+    across, down = LayoutDirection.Horizontal, LayoutDirection.Vertical
+    return {
+        "three": Layout(across, [axial, Layout(down, [sagittal, coronal])], ["1.6", "1"]),
+        "row": Layout(across, [axial, sagittal, coronal]),
+        "axial": Layout(down, [axial]),
+        "sagittal": Layout(down, [sagittal]),
+        "coronal": Layout(down, [coronal]),
+    }
+
+
+def _definition(name: Any) -> ViewLayoutDefinition:
+    return ViewLayoutDefinition.slice_view(name, label=name)

@@ -1,0 +1,117 @@
+"""Files that come from the browser: a volume, a series, a DICOM folder, or a zip of one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import zipfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path, PurePosixPath
+
+from aiohttp import BodyPartReader, web
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.web.page_state import Page
+
+_PIECE = 1 << 20
+_SPARE_BYTES = 1 << 28  # of the disk, left for the session's own files
+
+
+class Uploads:
+    """Takes files into the session's folder and opens them.
+
+    Args:
+        page: is told what goes wrong.
+        folder: of the session.
+        open_path: opens what has come, told where it lies and what to call it.
+    """
+
+    def __init__(self, page: Page, folder: Path, open_path: Callable[[Path, str], Awaitable[None]]) -> None:
+        self._page, self._folder, self._open = page, folder, open_path
+        self._numbers = itertools.count(1)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/files/upload", self._receive)]
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        folder = self._folder / f"upload-{next(self._numbers)}"
+        folder.mkdir()
+        try:
+            path, name = await self._stored(request, folder)
+        except (CEKWorldError, OSError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._page.set(error=str(error) if isinstance(error, CEKWorldError) else _unwritten(error))
+            return web.Response(status=400)
+        await self._open(path, name)
+        self._remove_others(folder)
+        return web.Response(status=204)
+
+    async def _stored(self, request: web.Request, folder: Path) -> tuple[Path, str]:
+        files: list[Path] = []
+        async for part in await request.multipart():
+            if isinstance(part, BodyPartReader) and part.filename:
+                files.append(await self._store(part, folder))
+        if not files:
+            raise CEKWorldError("No file came; choose a volume, a DICOM folder or a zip of one.")
+        if len(files) > 1:
+            return folder, f"DICOM folder ({len(files)} files)"
+        if zipfile.is_zipfile(files[0]):
+            return await asyncio.to_thread(_unpacked, files[0]), files[0].name
+        return files[0], files[0].name
+
+    async def _store(self, part: BodyPartReader, folder: Path) -> Path:
+        path = folder / inner_path(part.filename or "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            while piece := await part.read_chunk(_PIECE):
+                if shutil.disk_usage(folder).free < _SPARE_BYTES:
+                    raise CEKWorldError("The viewer's disk is full; choose a smaller exam, or free some space there.")
+                file.write(piece)
+        return path
+
+    def _remove_others(self, keep: Path) -> None:
+        for folder in self._folder.glob("upload-*"):
+            if folder != keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def inner_path(name: str) -> Path:
+    """A path that a browser or an archive names, made to stay inside of the folder it is put into.
+
+    Raises:
+        CEKWorldError: it would lie outside.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]:
+        raise CEKWorldError("A file's name leads out of its folder; pack the exam anew.")
+    return Path(*path.parts)
+
+
+def _unpacked(archive: Path) -> Path:
+    """The folder an archive was unpacked to.
+
+    Raises:
+        CEKWorldError: damaged, too large, or with names that lead out of it.
+    """
+    target = archive.parent / "unpacked"
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = [one for one in packed.infolist() if not one.is_dir()]
+            size = sum(one.file_size for one in members)
+            if size + _SPARE_BYTES > shutil.disk_usage(archive.parent).free:
+                raise CEKWorldError(
+                    f"The archive unpacks to {size / 1e9:.1f} GB, for which the viewer has no disk left."
+                )
+            for one in members:
+                inner_path(one.filename)
+                packed.extract(one, target)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise CEKWorldError("The archive is damaged or encrypted; pack the exam anew.") from error
+    archive.unlink()
+    files = [path for path in target.rglob("*") if path.is_file()]
+    return files[0] if len(files) == 1 else target
+
+
+def _unwritten(error: OSError) -> str:
+    return f"The files cannot be stored ({error.strerror}); free some space where the viewer runs."

@@ -1,0 +1,186 @@
+"""One browser session's viewer: scene, views, controls and page put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+from aiohttp import web
+from trame_server import Server
+from trame_slicer import module as trame_slicer_module
+from trame_slicer.core import SlicerApp
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.grid import slice_axis
+from CEKWorldLib.exam.time_series import TimeSeries
+from CEKWorldLib.scene.provenance import Provenance
+from CEKWorldLib.scene.regions import voxel_at
+from CEKWorldLib.scene.scene_session import SceneSession
+from CEKWorldLib.web.display import Display
+from CEKWorldLib.web.downloads import Downloads
+from CEKWorldLib.web.exam_opening import OpenedExam, open_exam
+from CEKWorldLib.web.page.layout import build_page
+from CEKWorldLib.web.page.view_frame import describe_view
+from CEKWorldLib.web.page_state import Page
+from CEKWorldLib.web.region_control import RegionControl
+from CEKWorldLib.web.sample_frames import SampleFrames
+from CEKWorldLib.web.scrubber import Scrubber
+from CEKWorldLib.web.slice_views import AXIAL, SliceViews
+from CEKWorldLib.web.synthesis import Synthesis
+from CEKWorldLib.web.uploads import Uploads
+from CEKWorldLib.worker.asyncio_transport import AsyncioTransport
+from CEKWorldLib.worker.client import Settings, WorkerClient
+from CEKWorldLib.worker.interface import Status
+
+_LOGICS = (slicer.vtkSlicerSequencesLogic, slicer.vtkSlicerPlotsLogic, slicer.vtkSlicerTablesLogic)
+_BRIGHTEST = 2.0  # how much brighter than the pre-contrast volume white is; suits breast and liver
+_EARLY_S = 90.0  # the first phase after contrast that readers look at, shown when a synthesis is finished
+
+
+@dataclass(frozen=True)
+class ViewerSettings:
+    """How a viewer begins.
+
+    Attributes:
+        exam: what is opened first, None for nothing.
+        name: of that exam, shown to the user.
+        model: name or folder.
+        temporary: a folder for uploads, downloads and the worker, of this session alone.
+    """
+
+    exam: Path | None
+    name: str
+    model: str
+    temporary: Path
+
+
+class Viewer:
+    """Everything a browser session has.
+
+    Args:
+        server: trame server of this session.
+        settings: how it begins.
+    """
+
+    def __init__(self, server: Server, settings: ViewerSettings) -> None:
+        self.server = server
+        self.settings = settings
+        server.enable_module(trame_slicer_module)
+        app = SlicerApp()
+        for logic in _LOGICS:
+            app.register_module_logic(logic())
+        self._opened: OpenedExam | None = None
+        self._provenance: Provenance | None = None
+        self.page = Page(server)
+        self.scene = SceneSession(app.scene)
+        self.views = SliceViews(server, app, self.scene.caption, describe_view)
+        self.scrubber = Scrubber(self.page, self.scene)
+        interaction = app.markups_logic.interaction_node
+        self.display = Display(self.page, self.scene, self.views, interaction, self._samples)
+        self.regions = RegionControl(self.page, app, self.scene, self.views, self._samples)
+        self.synthesis = Synthesis(self.page, self._connect, settings.temporary, self._show_sample)
+        self.downloads = Downloads(
+            self.page, settings.temporary, lambda: self._opened, self._series, lambda: self.regions.results
+        )
+        self.uploads = Uploads(self.page, settings.temporary, self.open)
+        server.controller.trigger("fit")(self.views.fit)
+        self.ui = build_page(self)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is answered beside the page itself."""
+        return [*self.downloads.routes(), *self.uploads.routes()]
+
+    async def run(self) -> None:
+        """Begins to work, in the running event loop."""
+        self.scrubber.start()
+        self.regions.start()
+        self.downloads.start()
+        if self.settings.exam is not None:
+            await self.open(self.settings.exam, self.settings.name)
+
+    async def close(self) -> None:
+        """Ends the worker; it removes its own files."""
+        self.synthesis.close()
+        await asyncio.sleep(0)  # its last message leaves
+
+    async def open(self, path: Path, name: str = "") -> None:
+        """Opens a volume or a series in place of what is open; what cannot be read leaves it in its place."""
+        self.page.set(opening=name or path.name, error="", playing=False)
+        try:
+            self._show(await asyncio.to_thread(open_exam, path, name))
+        except CEKWorldError as error:
+            self.page.fail(error)
+        finally:
+            self.page.set(opening="")
+
+    def synthesize(self) -> None:
+        """Begins to synthesize, the slice on screen first."""
+        self.synthesis.start(self._slice_on_screen())
+
+    def _show(self, opened: OpenedExam) -> None:
+        self._opened, self._provenance = opened, opened.provenance
+        self.scene.open_series(opened.name, opened.series, opened.provenance)
+        self.page.set(
+            title=opened.name,
+            notices=list(opened.notices),
+            synthetic=opened.series.synthetic,
+            subtracted=False,
+            projected=False,
+        )
+        if opened.arrival_s is not None:
+            self.page.set(arrival_s=round(opened.arrival_s, 1))
+        if opened.exam is not None and opened.exam.anatomy is not None:
+            self.page.set(preset=opened.exam.anatomy)
+        self.synthesis.take(opened.exam)
+        self.scene.show_in_views()
+        self.views.fit()
+        self._begin(0.0)
+
+    def _show_sample(self, frames: SampleFrames, provenance: Provenance) -> None:
+        """Shows the first sample of a synthesis; further ones add to what is known about it."""
+        if len(frames.samples) > 1:
+            self.regions.measure()
+            return
+        opened = self._opened
+        if opened is None or opened.exam is None:
+            return
+        self._provenance = provenance
+        self.scene.open_exam(opened.name, opened.exam.pre, provenance, frames.arrival_s, _BRIGHTEST)
+        for t, frame in zip(frames.times_s, frames.samples[0], strict=True):
+            self.scene.put_frame(t, frame)
+        self.scene.show_in_views()
+        self.page.set(synthetic=True, subtracted=False)
+        self._begin(min(self.scene.times_s, key=lambda t: abs(t - _EARLY_S)), keep_regions=True)
+
+    def _begin(self, time_s: float, keep_regions: bool = False) -> None:
+        self.display.reset()
+        if keep_regions:
+            self.regions.measure()
+        else:
+            self.regions.reset()
+        self.scrubber.reset(time_s)
+
+    def _slice_on_screen(self) -> int | None:
+        """Along the axis of the acquired slices, where the axial view's centre is."""
+        opened = self._opened
+        if opened is None or opened.exam is None:
+            return None
+        to_ras = self.views.view(AXIAL).get_view_node().GetSliceToRAS()
+        try:
+            voxel = voxel_at([to_ras.GetElement(row, 3) for row in range(3)], self.scene.output)
+        except CEKWorldError:  # the view looks past the volume
+            return None
+        return voxel[slice_axis(opened.exam.pre)]
+
+    def _connect(self, report: Callable[[Status], None]) -> WorkerClient:
+        settings = Settings(model=self.settings.model, temporary=self.settings.temporary)
+        return WorkerClient(AsyncioTransport, settings, report)
+
+    def _samples(self) -> SampleFrames | None:
+        return self.synthesis.frames
+
+    def _series(self) -> tuple[TimeSeries, Provenance | None]:
+        return self.scene.series(), self._provenance

@@ -1,0 +1,146 @@
+"""The launcher without a browser: who gets in, what is refused, and what is left when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("aiohttp", reason="aiohttp is not installed")
+
+from aiohttp import ClientSession, CookieJar, FormData, web
+
+from CEKWorldLib.cli.main import main
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.web.guard import guard, is_loopback
+from CEKWorldLib.web.page_state import Page
+from CEKWorldLib.web.uploads import Uploads, inner_path
+
+
+def asked(token: str | None, *requests: dict) -> list[tuple[int, str]]:
+    """Statuses and texts of requests that one browser makes of a guarded page, one after another."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text="inside")
+
+    async def ask() -> list[tuple[int, str]]:
+        app = web.Application(middlewares=[guard(token)])
+        app.add_routes([web.get("/", answer)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        answers = []
+        async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as client:
+            for request in requests:
+                async with client.get(address, **request) as response:
+                    answers.append((response.status, str(response.url.query_string), await response.text()))
+        await runner.cleanup()
+        return [(status, text) for status, query, text in answers if not query or status != 200]
+
+    return asyncio.run(ask())
+
+
+def test_elsewhere_than_on_loopback_nobody_gets_in_without_the_token_and_it_leaves_the_address():
+    answers = asked("secret", {}, {"params": {"token": "guess"}}, {"params": {"token": "secret"}}, {})
+    assert [status for status, _ in answers] == [403, 403, 200, 200]
+    assert answers[2][1] == answers[3][1] == "inside"
+
+
+def test_on_loopback_a_page_that_points_its_own_name_here_is_refused():
+    answers = asked(None, {}, {"headers": {"Host": "evil.example"}}, {"headers": {"Host": "localhost:8080"}})
+    assert [status for status, _ in answers] == [200, 403, 200]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("192.168.1.5", False), ("h", False)],
+)
+def test_loopback_is_told_from_elsewhere(host, expected):
+    assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc/passwd", "a/../../b", "C:\\x\\y", "", "..\\up"])
+def test_uploaded_names_cannot_leave_their_folder(name):
+    with pytest.raises(CEKWorldError, match="leads out"):
+        inner_path(name)
+
+
+def test_uploaded_names_keep_their_folders():
+    assert inner_path("study/series 1/0001.dcm") == Path("study/series 1/0001.dcm")
+
+
+class Told:
+    """In place of a page: keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.values: dict = {}
+
+    def set(self, **values) -> None:
+        self.values |= values
+
+
+def uploaded(folder: Path, *files: tuple[str, bytes]) -> tuple[int, list, Told]:
+    """What becomes of files that a browser sends: status, what was opened, what the page was told."""
+    opened: list[tuple[Path, str]] = []
+    page = Told()
+
+    async def open_path(path: Path, name: str) -> None:
+        opened.append((path, name))
+
+    async def send() -> int:
+        app = web.Application()
+        app.add_routes(Uploads(page, folder, open_path).routes())  # type: ignore[arg-type]
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        form = FormData(quote_fields=False)  # as browsers send the folders of a name
+        for name, content in files:
+            form.add_field("file", content, filename=name)
+        async with ClientSession() as client:
+            address = f"http://127.0.0.1:{runner.addresses[0][1]}/files/upload"
+            async with client.post(address, data=form) as response:
+                status = response.status
+        await runner.cleanup()
+        return status
+
+    return asyncio.run(send()), opened, page
+
+
+def test_a_folder_of_files_is_opened_as_a_folder(tmp_path):
+    status, opened, _ = uploaded(tmp_path, ("exam/1.dcm", b"one"), ("exam/2.dcm", b"two"))
+    ((path, name),) = opened
+    assert status == 204 and name == "DICOM folder (2 files)"
+    assert sorted(file.name for file in path.rglob("*.dcm")) == ["1.dcm", "2.dcm"]
+
+
+def test_a_zip_is_unpacked_and_one_that_leads_out_is_refused_and_leaves_nothing(tmp_path):
+    good, bad = tmp_path / "good.zip", tmp_path / "bad.zip"
+    for path, names in ((good, ("a/1.dcm", "a/2.dcm")), (bad, ("../../out.dcm", "x.dcm"))):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, b"content")
+    folder = tmp_path / "session"
+    folder.mkdir()
+    status, ((path, name),), _ = uploaded(folder, ("good.zip", good.read_bytes()))
+    assert (status, name) == (204, "good.zip") and len(list(path.rglob("*.dcm"))) == 2
+    status, opened, page = uploaded(folder / "..", ("bad.zip", bad.read_bytes()))
+    assert status == 400 and not opened and "leads out" in page.values["error"]
+    assert not list(tmp_path.glob("upload-*")) and not list(tmp_path.parent.glob("out.dcm"))
+
+
+def test_view_names_an_exam_that_is_not_there(capsys):
+    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+    assert main(["view", "no_such_exam.nrrd", "--no-browser"]) == 2
+    assert "no_such_exam.nrrd does not exist" in capsys.readouterr().err
+
+
+def test_the_page_refuses_values_it_does_not_have():
+    trame = pytest.importorskip("trame.app", reason="trame is not installed")
+    page = Page(trame.get_server("page-of-a-test", client_type="vue3"))
+    page.set(time_s=3.0)
+    assert page.get("time_s") == 3.0
+    with pytest.raises(KeyError, match="tiem_s"):
+        page.set(tiem_s=3.0)

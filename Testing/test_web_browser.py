@@ -1,0 +1,271 @@
+"""The viewer in a real headless Chromium: what a user does, and what must not happen meanwhile."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.web.bench import TOLERANCE_S, add_bench, drag, opened_page, wait_for_exam, write_brightening
+from CEKWorldLib.web.running import RunningViewer, running_browser, running_viewer
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE_S = 600  # for a machine that is busy with something else
+SLICES = slice(2, 5)  # of the sample exam, through its lesion
+TIMES = "0:400:80"
+
+
+class Session:
+    """A page of the viewer, in the user's words."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def get(self, name: str) -> Any:
+        return self.page.evaluate("name => window.trame.state.get(name)", name)
+
+    def set(self, **values: Any) -> None:
+        for name, value in values.items():
+            self.page.evaluate("([name, value]) => window.trame.state.set(name, value)", [name, value])
+
+    def wait(self, condition: Callable[[], Any], what: str) -> Any:
+        end = time.monotonic() + PATIENCE_S
+        while not (found := condition()):
+            assert time.monotonic() < end, f"{what} did not come; error: {self.get('error')!r}"
+            self.page.wait_for_timeout(100)
+        return found
+
+    def show(self, time_s: float) -> None:
+        """Moves the slider, and waits until its image was made."""
+        self.page.evaluate(
+            """time => { const slider = document.querySelector(".time-slider"); slider.value = time;
+                         slider.dispatchEvent(new Event("input", { bubbles: true })); }""",
+            time_s,
+        )
+        self.wait(lambda: self.get("shown_s") == time_s, f"t = {time_s} s")
+
+    def stroke(self, corners: list[tuple[float, float]], view: int = 0) -> None:
+        """Drags over a view; corners are shares of its width and height."""
+        box = self.page.locator(".layout-grid-item").nth(view).bounding_box()
+        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+        mouse = self.page.mouse
+        mouse.move(*points[0])
+        mouse.down()
+        for point in points:
+            mouse.move(*point, steps=4)
+        mouse.up()
+
+    def synthesize(self, **settings: Any) -> None:
+        self.set(preset="list", times_text=TIMES, **settings)
+        self.page.click(".synthesize")
+        self.wait(lambda: not self.get("busy") and self.get("synthetic"), "the synthesis")
+
+    def classes(self) -> list[str]:
+        return [one.get("type", "") for one in self.get("regions")]
+
+    def picture(self) -> bytes:
+        return self.page.locator(".layout-grid-item").first.screenshot()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    try:
+        with running_browser() as browser:
+            yield browser
+    except CEKWorldError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def exam_file(tmp_path_factory) -> Path:
+    """Three slices of the sample exam: the shipped model synthesizes them in seconds."""
+    image = sitk.ReadImage(str(ROOT / "Resources" / "sample" / "breast" / "pre.nrrd"))
+    path = tmp_path_factory.mktemp("exam") / "pre.nrrd"
+    sitk.WriteImage(image[:, :, SLICES], str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def viewer(exam_file, browser) -> Iterator[RunningViewer]:
+    with running_viewer([str(exam_file)]) as viewer:
+        yield viewer
+
+
+@pytest.fixture(scope="module")
+def session(viewer, browser) -> Session:
+    """The page that the tests go through in the order of this file, its exam synthesized once."""
+    session = Session(opened_page(browser, viewer.address, PATIENCE_S))
+    session.synthesize()
+    return session
+
+
+def test_a_synthesis_with_the_shipped_model_shows_its_times_and_says_that_it_is_synthetic(session):
+    assert session.get("times_s") == [0, 20, 80, 160, 240, 320, 400]
+    assert session.page.locator(".time-tick").count() == 7
+    assert session.get("model").startswith("compact")
+    assert "synthetic" in session.page.locator(".banner").inner_text()
+    assert "SYNTHETIC" in session.page.locator(".panel-right").inner_text()
+
+
+def test_dragging_to_another_time_changes_the_pixels_and_marks_what_is_interpolated(session):
+    session.show(0.0)
+    session.page.wait_for_timeout(500)
+    before = session.picture()
+    session.show(100.0)
+    session.page.wait_for_timeout(500)
+    assert session.picture() != before
+    assert session.page.locator(".mark").inner_text() == "interpolated"
+    assert session.page.locator(".time-clock").inner_text() == "01:40"
+    session.show(80.0)
+    session.wait(lambda: session.page.locator(".mark").inner_text() == "synthesized", "the mark")
+
+
+def test_keys_step_through_phases_and_seconds_and_play(session):
+    session.show(80.0)
+    for key, expected in (("Shift+ArrowRight", 160), ("Shift+ArrowLeft", 80), ("ArrowRight", 81), ("ArrowLeft", 80)):
+        session.page.keyboard.press(key)
+        session.wait(lambda expected=expected: session.get("time_s") == expected, key)
+    session.page.keyboard.press(" ")
+    session.wait(lambda: session.get("time_s") > 85, "playing")
+    session.page.keyboard.press(" ")
+    session.wait(lambda: not session.get("playing"), "the pause")
+
+
+def test_a_painted_region_and_a_box_get_curves_and_classes_that_follow_the_drawing(session):
+    session.show(80.0)
+    session.page.click(".tool-brush")
+    session.wait(lambda: session.get("region"), "a region to paint")
+    session.stroke([(0.45, 0.62), (0.50, 0.62)])
+    session.wait(lambda: len(session.classes()) == 1 and session.classes()[0], "the class of the painted region")
+    painted = session.get("regions")[0]["voxels"]
+    session.stroke([(0.45, 0.66), (0.52, 0.66)])
+    session.wait(lambda: session.get("regions")[0]["voxels"] > painted, "a larger region")
+    session.page.click(".tool-box")
+    session.wait(lambda: session.get("tool") == "box", "the box tool")
+    session.stroke([(0.30, 0.60), (0.38, 0.66)])
+    session.wait(lambda: len(session.classes()) == 2 and session.classes()[1], "the class of the box")
+    session.wait(lambda: session.get("tool") == "none", "the end of the box tool")
+    assert session.page.locator(".region .chip").first.inner_text() in (
+        "I persistent", "II plateau", "III washout", "not evaluable",
+    )  # fmt: skip
+    curves = [trace for trace in session.get("figure")["data"] if trace["mode"] == "lines+markers"]
+    assert len(curves) == 2 and all(trace["x"] == session.get("times_s") for trace in curves)
+    assert session.page.locator(".plot .scatterlayer .trace").count() == 2
+
+
+def test_tables_dicom_and_sequence_come_as_downloads(session, tmp_path):
+    saved = {}
+    for name in ("curves.csv", "dicom.zip", "phases.seq.nrrd"):
+        with session.page.expect_download(timeout=1000 * PATIENCE_S) as download:
+            session.page.click(f".download-{name.split('.')[0]}")
+        saved[name] = tmp_path / name
+        download.value.save_as(saved[name])
+        session.wait(lambda: not session.get("exporting"), "the end of the export")
+    lines = saved["curves.csv"].read_text().splitlines()
+    assert lines[0].startswith("# SYNTHETIC")
+    rows = list(csv.reader(line for line in lines if not line.startswith("#")))
+    assert [float(row[0]) for row in rows[1:]] == session.get("times_s")
+    with zipfile.ZipFile(saved["dicom.zip"]) as archive:
+        images = [name for name in archive.namelist() if name.endswith(".dcm")]
+        first = pydicom.dcmread(io.BytesIO(archive.read(images[0])))
+    assert len(images) == 3 * 7
+    assert (first.SyntheticData, first.Modality) == ("YES", "MR")
+    assert saved["phases.seq.nrrd"].read_bytes().startswith(b"NRRD")
+
+
+def test_maps_subtraction_and_projection_change_the_picture_and_give_it_back(session):
+    session.show(80.0)
+    session.page.wait_for_timeout(1000)
+    for name, on, off in (("overlay", "types", "none"), ("subtracted", True, False), ("projected", True, False)):
+        before = session.picture()
+        session.set(**{name: on})
+        session.wait(lambda before=before: session.picture() != before, f"a picture with {name}")
+        session.wait(lambda: not session.get("overlay_busy"), "the map")
+        session.set(**{name: off})
+        session.page.wait_for_timeout(1000)
+    assert session.get("error") == ""
+
+
+def test_reloading_the_page_keeps_exam_regions_and_time(session):
+    session.show(160.0)
+    classes = session.classes()
+    session.page.reload()
+    wait_for_exam(session.page)
+    assert (session.get("time_s"), session.get("synthetic"), session.classes()) == (160, True, classes)
+    session.show(240.0)
+
+
+def test_several_samples_add_their_spread_to_curves_and_as_a_map(session):
+    session.synthesize(samples=2)
+    session.wait(lambda: session.get("samples_ready") == 2, "the second sample")
+    spread = session.wait(lambda: session.get("regions")[0].get("spread"), "the spread")
+    assert spread.endswith("of 2 samples")
+    session.set(overlay="uncertainty")
+    session.wait(lambda: session.get("overlay_busy"), "the map")
+    session.wait(lambda: not session.get("overlay_busy"), "the map")
+    assert (session.get("overlay"), session.get("error")) == ("uncertainty", "")
+
+
+def test_a_worker_killed_while_it_works_is_named_and_comes_back_and_what_was_shown_stays(session, viewer):
+    shown = session.get("times_s")
+    session.set(samples=1, seed=5, error="")
+    session.page.click(".synthesize")
+    session.wait(lambda: session.get("progress_percent") > 0, "progress")
+    (worker,) = viewer.processes("CEKWorldLib.worker")
+    worker.send_signal(signal.SIGKILL)
+    session.wait(lambda: "ended unexpectedly" in session.get("error"), "the message")
+    assert session.get("times_s") == shown and session.get("synthetic")
+    session.synthesize(error="")
+    assert session.get("error") == ""
+
+
+def test_a_synthesis_can_be_cancelled_and_started_again(session):
+    session.set(seed=6)
+    session.page.click(".synthesize")
+    session.wait(lambda: session.get("busy"), "the synthesis")
+    session.page.click(".cancel")
+    session.wait(lambda: not session.get("busy"), "the end")
+    assert session.get("error") == ""
+
+
+def test_another_session_sees_nothing_of_the_first_and_shows_an_uploaded_series_on_the_same_slider(
+    session, viewer, browser, tmp_path
+):
+    other = Session(opened_page(browser, viewer.address, PATIENCE_S))
+    assert (other.get("regions"), other.get("synthetic"), other.get("times_s")) == ([], False, [0])
+    path = tmp_path / "brightening.seq.nrrd"
+    write_brightening(path, (4, 64, 64))
+    other.page.set_input_files(".upload-file", str(path))
+    other.wait(lambda: other.get("title") == path.name, "the uploaded series")
+    assert not other.get("synthetic") and not other.get("can_synthesize")
+    assert session.get("title") == "pre.nrrd"
+
+    add_bench(other.page)
+    dragged = drag(other.page, moves=60)
+    assert abs(other.page.evaluate("window.bench.time()") - 100.0) <= TOLERANCE_S
+    shown = np.array([time_s for time_s, _ in dragged["lags"]])
+    assert np.all(np.diff(shown) > -2 * TOLERANCE_S), "a later picture showed an earlier time"
+    other.page.close()
+
+
+def test_what_cannot_be_read_is_said_and_leaves_what_is_open(session, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("no image")
+    session.page.set_input_files(".upload-file", str(path))
+    message = session.wait(lambda: session.get("error"), "the message")
+    assert "notes.txt is not in a format CEKWorld reads" in message
+    assert session.get("title") == "pre.nrrd" and session.get("synthetic")
