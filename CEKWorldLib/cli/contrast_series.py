@@ -25,7 +25,8 @@ from CEKWorldLib.export.curve_plot import plot_times, write_curve_plot
 from CEKWorldLib.export.curves import RegionCurve
 from CEKWorldLib.export.curves_csv import NOTICE, write_curves
 from CEKWorldLib.export.seq_nrrd import write_sequence
-from CEKWorldLib.models.bundle import load_model, model_metadata
+from CEKWorldLib.models.bundle import load_model
+from CEKWorldLib.models.folders import model_metadata
 from CEKWorldLib.simulation.case import Case
 from CEKWorldLib.synthesis.progress import Progress
 from CEKWorldLib.synthesis.session import Session
