@@ -24,7 +24,7 @@ from CEKWorldLib.web.bench import TOLERANCE_S, add_bench, drag, opened_page, wai
 from CEKWorldLib.web.running import RunningViewer, running_browser, running_viewer
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 600  # for a machine that is busy with something else
+PATIENCE_S = 90  # for a machine that is busy with something else
 SLICES = slice(2, 5)  # of the sample exam, through its lesion
 TIMES = "0:400:80"
 
@@ -59,14 +59,17 @@ class Session:
         self.wait(lambda: self.get("shown_s") == time_s, f"t = {time_s} s")
 
     def stroke(self, corners: list[tuple[float, float]], view: int = 0) -> None:
-        """Drags over a view; corners are shares of its width and height."""
+        """Drags over a view as fast as a hand does; corners are shares of its width and height."""
         box = self.page.locator(".layout-grid-item").nth(view).bounding_box()
         points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
         mouse = self.page.mouse
         mouse.move(*points[0])
+        self.page.wait_for_timeout(400)
         mouse.down()
         for point in points:
-            mouse.move(*point, steps=4)
+            self.page.wait_for_timeout(150)
+            mouse.move(*point, steps=8)
+        self.page.wait_for_timeout(150)
         mouse.up()
 
     def synthesize(self, **settings: Any) -> None:
@@ -215,7 +218,7 @@ def test_several_samples_add_their_spread_to_curves_and_as_a_map(session):
     spread = session.wait(lambda: session.get("regions")[0].get("spread"), "the spread")
     assert spread.endswith("of 2 samples")
     session.set(overlay="uncertainty")
-    session.wait(lambda: session.get("overlay_busy"), "the map")
+    session.page.wait_for_timeout(1000)  # the map may be there before anybody could see that it is being made
     session.wait(lambda: not session.get("overlay_busy"), "the map")
     assert (session.get("overlay"), session.get("error")) == ("uncertainty", "")
 
