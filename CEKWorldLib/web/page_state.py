@@ -98,7 +98,7 @@ class Page:
     """The shared values of one trame server.
 
     Args:
-        server: of this session.
+        server: of one browser session.
     """
 
     def __init__(self, server: Server) -> None:

@@ -16,7 +16,7 @@ class Start:
         exam: path of what is opened first, or None.
         name: of it, shown to the user.
         model: name or folder.
-        temporary: folder of this session.
+        temporary: folder of one browser session.
         secret: requests without it are refused, so that the port serves the launcher alone.
         idle_s: how long the session lives without a browser.
     """

@@ -48,7 +48,7 @@ class ViewerSettings:
         exam: what is opened first, None for nothing.
         name: of that exam, shown to the user.
         model: name or folder.
-        temporary: a folder for uploads, downloads and the worker, of this session alone.
+        temporary: a folder for uploads, downloads and the worker, shared with no other browser session.
     """
 
     exam: Path | None
@@ -61,7 +61,7 @@ class Viewer:
     """Everything a browser session has.
 
     Args:
-        server: trame server of this session.
+        server: trame server of one browser session.
         settings: how it begins.
     """
 
