@@ -51,8 +51,14 @@ class Department:
         self._loop.call_soon_threadsafe(tear)
 
     def workers(self) -> list[int]:
-        """Process ids of the workers that run now."""
-        return [p.pid for p in psutil.Process().children() if p.cmdline()[1:2] == [self._settings.command[1]]]
+        """Process ids of the workers that run now; one that has died and waits to be collected does not run."""
+        return [child.pid for child in psutil.Process().children() if self._is_worker(child)]
+
+    def _is_worker(self, process: psutil.Process) -> bool:
+        try:
+            return process.cmdline()[1:2] == [self._settings.command[1]]
+        except psutil.NoSuchProcess:  # a zombie is one of these
+            return False
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
