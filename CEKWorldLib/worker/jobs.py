@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ class Holdings:
         return self.exam
 
 
-class Job:
+class Job(ABC):
     """A request that waits for its turn, is sent, and answered or not.
 
     Attributes:
@@ -64,9 +65,9 @@ class Job:
         self.future: Future = Future()
         self.id: int | None = None
 
+    @abstractmethod
     def request(self, id: int) -> Request:
         """Makes the request, when its turn has come."""
-        raise NotImplementedError
 
     def finish(self, reply: Any) -> Any:
         """Turns the worker's reply into what the viewer gets."""
@@ -74,9 +75,11 @@ class Job:
 
     def abandon(self) -> None:
         """Takes back what ``request`` did, where no reply comes."""
+        return
 
     def progress(self, event: Progress) -> None:
         """Takes note of how far it is."""
+        return
 
     def error(self) -> BaseException | None:
         """What the finished job failed with; None where it succeeded or nobody waits for it."""
