@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -13,6 +16,11 @@ from fake_qt.desktop import Desktop
 from in_process_worker import InProcessTransport, use_closed_form
 from panel_exam import PHASES_S, add_exam, add_point
 from panel_user import choose_exam, synthesize
+
+from CEKWorldLib.gui import gradual_copy
+from CEKWorldLib.gui.synthesis_run import Step
+from CEKWorldLib.scene.images import array_of
+from CEKWorldLib.worker.messages import Prepare
 
 
 def test_a_worker_that_dies_is_told_comes_back_and_costs_no_image(desktop):
@@ -79,6 +87,53 @@ def test_scene_closed_in_the_middle_of_a_synthesis(desktop):
     for _round in range(50):
         event_loop.process_events()
     assert not desktop.panel.session.is_open and not desktop.panel.run.is_running
+
+
+@pytest.fixture
+def slow_copies(monkeypatch):
+    """Every slice fills a round of the event loop, as in a large exam."""
+    moments = itertools.count()
+    monkeypatch.setattr(gradual_copy, "perf_counter", lambda: next(moments))
+
+
+def test_an_exam_that_is_copied_in_rounds_is_the_same_in_the_end(desktop, slow_copies):
+    node = synthesize(desktop)
+    np.testing.assert_array_equal(desktop.panel.run.request.volume.voxels, array_of(node.GetImageData()))
+    assert set(PHASES_S) <= set(desktop.panel.session.times_s) and desktop.errors == []
+
+
+@pytest.mark.parametrize("act", ["cancel", "close the scene"])
+def test_a_cancel_or_a_closed_scene_ends_the_copy_of_the_exam(desktop, slow_copies, act):
+    choose_exam(desktop)
+    desktop.ui.applyButton.click()
+    assert desktop.ui.applyButton.text == "Cancel" and desktop.panel.run.step is Step.OPENING
+    desktop.ui.applyButton.click() if act == "cancel" else desktop.scene.Clear(0)
+    for _round in range(20):
+        event_loop.process_events()
+    assert not desktop.panel.run.is_running and not desktop.panel.session.is_open
+    assert not any(isinstance(request, Prepare) for request in InProcessTransport.made[-1].requests)
+    synthesize(desktop)
+    assert set(PHASES_S) <= set(desktop.panel.session.times_s)
+
+
+def test_a_volume_that_is_edited_while_it_is_copied_is_not_synthesized(desktop, slow_copies):
+    node = choose_exam(desktop)
+    desktop.ui.applyButton.click()
+    slicer.util.arrayFromVolume(node)[-1] = 0
+    slicer.util.arrayFromVolumeModified(node)
+    desktop.wait_until(lambda: not desktop.panel.run.is_running, "the refusal")
+    assert "changed while it was read" in desktop.ui.progressLabel.text
+    assert not any(isinstance(request, Prepare) for request in InProcessTransport.made[-1].requests)
+
+
+def test_a_scene_closed_while_further_samples_are_copied_leaves_no_file(desktop, slow_copies, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    choose_exam(desktop, samples=3)
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: desktop.panel.run.step is Step.SAMPLING, "the second sample")
+    assert list(tmp_path.glob("cekworld-samples-*"))
+    desktop.scene.Clear(0)
+    assert not list(tmp_path.glob("cekworld-samples-*"))
 
 
 def test_reload_ends_the_worker_and_its_folder_and_goes_on_with_the_scene(desktop, tmp_path, monkeypatch):

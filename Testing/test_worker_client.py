@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +246,34 @@ def test_voxels_of_the_viewer_go_through_the_folder(play):
     np.testing.assert_array_equal(folder.read(request.voxels_file, np.float32, SHAPE), values)
     play.worker.say(Failed(request.id, "input", "The volume is constant."))
     assert not folder.file(request.voxels_file).exists()
+
+
+def test_voxels_that_the_viewer_has_written_itself_are_not_written_again(play):
+    given_up, _room = play.client.exam_file(SHAPE)
+    name, room = play.client.exam_file(SHAPE)
+    folder = SharedFolder(Path(play.worker.last(Open).folder))
+    assert not folder.file(given_up).exists()
+    values = np.arange(60, dtype=np.int16).reshape(SHAPE)
+    for index, plane in enumerate(values):
+        room[index] = plane
+    play.client.prepare(Voxels(values, Geometry(SHAPE), file=name))
+    assert play.worker.last(Prepare).voxels_file == name
+    play.client.exam_file(SHAPE)
+    np.testing.assert_array_equal(folder.read(name, np.float32, SHAPE), values)  # the worker may still be reading it
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no space in files")
+def test_a_disk_that_fills_up_refuses_the_frame_and_gives_its_slot_back(play, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    for _again in range(6):
+        assert "No space left" in str(play.client.frame(30.0).exception(timeout=0))
+    monkeypatch.undo()
+    frame = play.client.frame(30.0)
+    play.give_frame(7)
+    assert (frame.result(timeout=0).voxels == 7).all()
 
 
 def test_an_exam_that_is_refused_takes_what_waited_for_it_along(play):

@@ -16,7 +16,7 @@ from CEKWorldLib.gui.signals import Signal
 from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.kinetics.roi import RoiResult, with_uncertainty
 from CEKWorldLib.kinetics.settings import Mode
-from CEKWorldLib.scene.geometry import volume_of
+from CEKWorldLib.scene.geometry import grid_of
 from CEKWorldLib.scene.region import Region
 from CEKWorldLib.scene.region_curves import region_curve
 from CEKWorldLib.scene.scene_session import SceneSession
@@ -78,13 +78,13 @@ class CurveMeter:
 
     def _regions(self) -> list[Region]:
         output = self._session.output
-        return regions_of(self._node, output, slice_axis(volume_of(output)))
+        return regions_of(self._node, output, slice_axis(grid_of(output)))
 
     def _measured(self, regions: Sequence[Region]) -> list[RoiResult]:
         store = self._samples()
         if store is None:
             return self._session.measure(regions, self.mode)
-        grid = volume_of(self._session.output)
+        grid = grid_of(self._session.output)
         size, axis = float(np.prod(grid.spacing)), slice_axis(grid)
         results = [region_curve(store, region, self._session.settings, self.mode, size, axis) for region in regions]
         self._session.chart.show_curves(results, [region.colour for region in regions])

@@ -25,7 +25,7 @@ from CEKWorldLib.gui.synthesize_section import SynthesizeSection
 from CEKWorldLib.gui.time_section import TimeSection
 from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.gui.worker_holder import EndableTransport, WorkerHolder
-from CEKWorldLib.scene.geometry import volume_of
+from CEKWorldLib.scene.geometry import grid_of
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.worker.interface import Status
 
@@ -193,7 +193,7 @@ class Panel:
             self.session.subtracted = parameters.subtraction
             self.time.scrubber.refresh()
         if parameters.projection:
-            grid = volume_of(self.session.output)
+            grid = grid_of(self.session.output)
             self.session.layers.project(max(n * s for n, s in zip(grid.shape[::-1], grid.spacing, strict=True)))
         else:
             self.session.layers.stop_projecting()

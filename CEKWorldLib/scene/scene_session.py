@@ -65,7 +65,15 @@ class SceneSession:
         self._observers.add(scene, slicer.vtkMRMLScene.StartCloseEvent, self._forget)
         self._observers.add(scene, slicer.vtkMRMLScene.EndCloseEvent, self._tell_closed)
 
-    def open_exam(self, name: str, pre: Volume, provenance: Provenance, arrival_s: float, brightest: float) -> None:
+    def open_exam(
+        self,
+        name: str,
+        pre: Volume,
+        provenance: Provenance,
+        arrival_s: float,
+        brightest: float,
+        scratch: Sequence[np.ndarray] | None = None,
+    ) -> None:
         """Takes a pre-contrast volume whose frames are going to be synthesized; it is the volume up to bolus arrival.
 
         Args:
@@ -74,9 +82,12 @@ class SceneSession:
             provenance: how the frames are made.
             arrival_s: bolus arrival, seconds after injection start.
             brightest: how much brighter than ``pre`` the window's white is; 2 suits breast and liver.
+            scratch: two float32 arrays of the exam's shape, whose memory was touched already: at 65 MB that takes up
+                to 240 ms, so viewers that must not wait make them bit by bit. None makes them here.
         """
         window = Window.of([pre.voxels])
-        self._begin(name, pre, provenance, Window(window.low, window.low + brightest * (window.high - window.low)))
+        window = Window(window.low, window.low + brightest * (window.high - window.low))
+        self._begin(name, pre, provenance, window, scratch)
         for time_s in sorted({0.0, arrival_s}):
             self._frames.put(time_s, pre.voxels, keep=True)
         self.show(0.0)
@@ -227,9 +238,17 @@ class SceneSession:
         if voxels.shape != self._opened.grid.shape:
             raise CEKWorldError(f"A frame of {voxels.shape} does not fit the exam's {self._opened.grid.shape}.")
 
-    def _begin(self, name: str, grid: Volume, provenance: Provenance | None, window: Window) -> None:
+    def _begin(
+        self,
+        name: str,
+        grid: Volume,
+        provenance: Provenance | None,
+        window: Window,
+        scratch: Sequence[np.ndarray] | None = None,
+    ) -> None:
         self._frames.clear()
-        self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window)
+        scratch = scratch or [np.empty(grid.shape, np.float32) for _ in range(2)]
+        self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window, scratch)
 
     def _curve(self, region: Region, mode: Mode) -> RoiResult:
         grid = self._opened.grid
@@ -271,11 +290,12 @@ class _OpenSeries:
         grid: Volume,
         provenance: Provenance | None,
         window: Window,
+        scratch: Sequence[np.ndarray],
     ) -> None:
         self.name = name
         self.grid = grid
         self.provenance = provenance
         self.output = OutputVolume(nodes, name, grid, provenance, window)
-        self.view = SeriesView(frames, self.output, grid.voxels, provenance is not None)
+        self.view = SeriesView(frames, self.output, grid.voxels, provenance is not None, scratch)
         self.chart = CurveChart(nodes, name, provenance)
         self.overlay = Overlay(nodes, layers, grid, provenance)
