@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
@@ -12,6 +13,7 @@ import slicer
 from in_process_worker import InProcessTransport
 from panel_exam import add_exam, add_point, add_sequence
 from panel_user import cells, choose_exam, synthesize
+from vtk.util.numpy_support import vtk_to_numpy
 
 from CEKWorldLib.gui.choices import CurveMode, OverlayChoice
 from CEKWorldLib.kinetics.curve_type import CurveType
@@ -101,6 +103,38 @@ def test_several_samples_give_shares_spread_and_an_uncertainty_overlay(desktop):
     composite = desktop.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     overlay = desktop.scene.GetNodeByID(composite.GetForegroundVolumeID())
     assert overlay.GetAttribute("CEKWorld.Role") == "overlay" and array_of(overlay.GetImageData()).max() > 0
+
+
+def band_series(desktop) -> list:
+    """The plot series of the chart that are edges of a band."""
+    chart = desktop.panel.session.chart.node
+    series = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
+    return [node for node in series if " SD" in node.GetName()]
+
+
+def plotted(series) -> np.ndarray:
+    return vtk_to_numpy(series.GetTableNode().GetTable().GetColumnByName("value"))
+
+
+def test_a_band_of_samples_lies_around_the_curve_in_its_colour_and_goes_with_the_samples(desktop):
+    node = choose_exam(desktop, samples=3)
+    points = desktop.parameters.regionNode = add_point(desktop.scene, node)
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: not desktop.panel.run.is_running, "three samples")
+    lower, upper = band_series(desktop)
+    uncertainty = desktop.panel.meter.results[0].uncertainty
+    np.testing.assert_allclose(plotted(upper) - plotted(lower), 2 * uncertainty.enhancement_sd, atol=1e-9)
+    assert (plotted(upper)[1:] > plotted(lower)[1:]).any() and lower.GetColor() == upper.GetColor()
+    nodes = desktop.scene.GetNumberOfNodes()
+    before = plotted(upper).copy()
+    points.SetNthControlPointPosition(0, -30.0, -30.0, 2.0)
+    desktop.wait_until(lambda: not np.array_equal(plotted(upper), before), "the edited region")
+    assert band_series(desktop) == [lower, upper] and desktop.scene.GetNumberOfNodes() == nodes
+    desktop.parameters.samples = 1
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: not desktop.panel.run.is_running, "one sample")
+    assert band_series(desktop) == []
+    assert desktop.scene.GetNumberOfNodes() == nodes - 4  # two tables, two series
 
 
 def test_uncertainty_without_samples_is_refused_and_the_choice_goes_back(desktop):

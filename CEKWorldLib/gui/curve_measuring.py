@@ -87,5 +87,6 @@ class CurveMeter:
         grid = grid_of(self._session.output)
         size, axis = float(np.prod(grid.spacing)), slice_axis(grid)
         results = [region_curve(store, region, self._session.settings, self.mode, size, axis) for region in regions]
+        results = with_uncertainty(results, store.samples, np.array(store.times_s))
         self._session.chart.show_curves(results, [region.colour for region in regions])
-        return with_uncertainty(results, store.samples, np.array(store.times_s))
+        return results
