@@ -226,7 +226,7 @@ def test_a_washout_has_a_red_chip_with_its_numbers_beside_it():
     row = rows([washout()])[0]
     assert len(row) == len(header())
     assert row[2] == Cell("washout", PALETTES["standard"][CurveType.WASHOUT])
-    assert [cell.text for cell in row[4:7]] == ["150", "-24.0", "1.67"]
+    assert [cell.text for cell in row[4:8]] == ["150", "-", "-24.0", "1.67"]
     assert row[2].is_dark and not Cell("", PALETTES["standard"][CurveType.PLATEAU]).is_dark
 
 

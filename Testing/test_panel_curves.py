@@ -29,7 +29,7 @@ def test_a_point_gives_a_row_with_a_chip_and_follows_edits(desktop):
     desktop.parameters.regionNode = points
     assert desktop.ui.curvesTable.rowCount == 1
     row = cells(desktop)
-    assert row[0] == "spot" and row[2] in ("persistent", "plateau", "washout") and row[8] == "9 / 9"
+    assert row[0] == "spot" and row[2] in ("persistent", "plateau", "washout") and row[9] == "9 / 9"
     assert desktop.ui.curvesTable.item(0, 2).background() is not None
     points.AddControlPoint([-30.0, -30.0, 2.0], "second")
     desktop.wait_until(lambda: desktop.ui.curvesTable.rowCount == 2, "the second point")
@@ -45,6 +45,52 @@ def test_definitions_change_the_class_at_once(desktop):
     assert cells(desktop)[2] == "plateau"
     desktop.parameters.mode = CurveMode.HOTTEST
     assert desktop.panel.meter.results[0].mode == "hottest"
+
+
+def test_all_definitions_of_the_command_line_reach_the_curves(desktop):
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    desktop.ui.showSeriesButton.click()
+    desktop.parameters.regionNode = add_point(desktop.scene, desktop.panel.session.output)
+    first = desktop.panel.meter.results[0]
+    assert (first.settings.t_l_s, first.settings.arrival_s, first.settings.noise_sd) == (None, None, None)
+    desktop.ui.lateTimeSpinBox.setValue(180.0)
+    assert desktop.panel.meter.results[0].statistics.t_l_s == 180.0 and cells(desktop)[2] == "plateau"  # 250 -> 230
+    desktop.ui.seriesArrivalSpinBox.setValue(30.0)
+    desktop.ui.noiseSpinBox.setValue(2.0)
+    settings = desktop.panel.meter.results[0].settings
+    assert (settings.arrival_s, settings.noise_sd) == (30.0, 2.0)
+    desktop.ui.noiseSpinBox.setValue(60.0)  # the baseline of 100 lies below three of it
+    assert cells(desktop)[2] == "not evaluable"
+
+
+def test_a_reference_tissue_gives_each_region_its_relative_enhancement_and_is_followed(desktop):
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    desktop.ui.showSeriesButton.click()
+    output = desktop.panel.session.output
+    desktop.parameters.regionNode = add_point(desktop.scene, output)
+    assert cells(desktop)[5] == "-"
+    tissue = add_point(desktop.scene, output, "muscle")
+    desktop.ui.tissueSelector.setCurrentNode(tissue)
+    assert cells(desktop)[5] == "1.00" and desktop.panel.meter.results[0].reference == "muscle"
+    assert "muscle" in desktop.ui.curvesTable.item(0, 5).toolTip()
+    tissue.AddControlPoint([0.0, 0.0, 0.0], "second")
+    desktop.wait_until(lambda: "must be one region" in desktop.ui.curvesStatusLabel.text, "the refusal")
+    desktop.ui.tissueSelector.setCurrentNode(None)
+    assert cells(desktop)[5] == "-"
+
+
+def test_the_overlay_of_curve_types_follows_the_definitions_once_they_are_settled(desktop):
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    desktop.ui.showSeriesButton.click()
+    desktop.parameters.overlay = OverlayChoice.CURVE_TYPES
+    composite = desktop.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    types = lambda: set(  # noqa: E731
+        np.unique(array_of(desktop.scene.GetNodeByID(composite.GetForegroundVolumeID()).GetImageData())).tolist()
+    )
+    assert types() == {CurveType.WASHOUT}
+    desktop.ui.bandSpinBox.setValue(30.0)
+    assert types() == {CurveType.WASHOUT}
+    desktop.wait_until(lambda: types() == {CurveType.PLATEAU}, "the overlay by the new definition")
 
 
 def test_an_empty_region_is_told_and_disables_the_buttons(desktop):

@@ -25,7 +25,7 @@ from CEKWorldLib.scene.owned_nodes import OwnedNodes
 from CEKWorldLib.scene.phase_sequence import publish_phases
 from CEKWorldLib.scene.provenance import Provenance
 from CEKWorldLib.scene.region import Region
-from CEKWorldLib.scene.region_curves import region_curve
+from CEKWorldLib.scene.region_curves import Frames, region_curve
 from CEKWorldLib.scene.series_view import SeriesView, Shown
 from CEKWorldLib.scene.slice_layers import SliceLayers
 
@@ -196,9 +196,24 @@ class SceneSession:
         Raises:
             CEKWorldError: a region without a curve, or fewer than three frames.
         """
-        results = [self._curve(region, mode) for region in regions]
+        results = [self.curve(region, mode) for region in regions]
         self.chart.show_curves(results, [region.colour for region in regions])
         return results
+
+    def curve(self, region: Region, mode: Mode, frames: Frames | None = None) -> RoiResult:
+        """Measures a region without showing it.
+
+        Args:
+            region: on the exam's grid.
+            mode: which voxels the curve is the mean of.
+            frames: another series of the exam; None takes what is shown.
+
+        Raises:
+            CEKWorldError: as ``measure``.
+        """
+        grid = self._opened.grid
+        voxel_mm3 = float(np.prod(grid.spacing))
+        return region_curve(frames or self._frames, region, self.settings, mode, voxel_mm3, slice_axis(grid))
 
     def follow_mouse(self, on: bool) -> None:
         """Shows the curve of the voxel under the mouse, or stops."""
@@ -250,18 +265,13 @@ class SceneSession:
         scratch = scratch or [np.empty(grid.shape, np.float32) for _ in range(2)]
         self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window, scratch)
 
-    def _curve(self, region: Region, mode: Mode) -> RoiResult:
-        grid = self._opened.grid
-        volume = float(np.prod(grid.spacing))
-        return region_curve(self._frames, region, self.settings, mode, volume, slice_axis(grid))
-
     def _hovered(self, voxel: Voxel | None) -> None:
         if voxel is None or len(self._frames.times_s) < _FEWEST:
             self.chart.hide_hover()
             return
         k, j, i = (slice(index, index + 1) for index in voxel)
         region = Region("voxel", self._opened.grid.shape, (k, j, i), np.ones((1, 1, 1), bool), (1.0, 1.0, 1.0))
-        result = self._curve(region, "mean")
+        result = self.curve(region, "mean")
         self.chart.show_hover(result.times_s, result.enhancement)
 
     def _forget(self) -> None:
