@@ -11,7 +11,6 @@ import numpy as np
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.gui.gradual_copy import GradualCopy, Target, no_room
 from CEKWorldLib.gui.signals import Signal
-from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.worker.interface import Frame, SynthesisClient
 
 Room = Callable[[float], Sequence[Target]]
@@ -25,7 +24,7 @@ class FrameReader:
 
     Args:
         client: of the worker.
-        make_timer: of the application.
+        copy: copies one frame at a time; what it was doing otherwise is done.
         room: for a phase that is collected.
         take_phase: takes it.
         take_glance: takes the volume of a time the user looks at.
@@ -38,7 +37,7 @@ class FrameReader:
     def __init__(
         self,
         client: SynthesisClient,
-        make_timer: MakeTimer,
+        copy: GradualCopy,
         room: Room,
         take_phase: Take,
         take_glance: Callable[[float, np.ndarray], None],
@@ -53,7 +52,7 @@ class FrameReader:
         self._is_collecting = False
         self._glance: float | None = None
         self._underway: Future[Frame] | None = None  # until its voxels are copied: then its slot is written to again
-        self._copy = GradualCopy(make_timer)
+        self._copy = copy
 
     def glance(self, time_s: float) -> None:
         """Reads a time as it is now, slices that are not synthesized yet included; only the latest one asked for."""

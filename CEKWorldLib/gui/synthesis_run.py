@@ -98,8 +98,7 @@ class SynthesisRun:
         self.collected, self.noticed, self.failed = Signal(), Signal(), Signal()
         self._session = session
         self._shown_time = shown_time
-        self._make_timer = make_timer
-        self._copy = GradualCopy(make_timer)
+        self._copy = GradualCopy(make_timer)  # of the exam first, then of frames
         self._impatience = make_timer(self._restart)
         self._client: WorkerClient | None = None
         self._reader: FrameReader | None = None
@@ -194,7 +193,7 @@ class SynthesisRun:
         provenance = Provenance(self._model.model, self._model.model_sha256, request.seed)
         arrival_s = request.injection.arrival_s
         self._session.open_exam(request.name, request.volume, provenance, arrival_s, _BRIGHTEST, self._scratch)
-        self._reader = FrameReader(client, self._make_timer, self._room, self._take_phase, self._take_glance)
+        self._reader = FrameReader(client, self._copy, self._room, self._take_phase, self._take_glance)
         self._reader.collected.connect(self._phases_taken)
         self._reader.failed.connect(self._ended)
         if request.samples > 1:
