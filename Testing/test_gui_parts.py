@@ -32,7 +32,7 @@ from CEKWorldLib.gui.input_nodes import (
     shown_slice,
     unchanged,
 )
-from CEKWorldLib.gui.machine_state import device_text, parse_gpus, size_text
+from CEKWorldLib.gui.machine_state import computer_memory, device_text, parse_gpus, size_text
 from CEKWorldLib.gui.model_library import ModelLibrary
 from CEKWorldLib.gui.region_nodes import RegionWatch, regions_of
 from CEKWorldLib.gui.sample_data import FILE, SHA256, register_sample_data
@@ -335,8 +335,19 @@ def test_a_watch_reports_the_node_it_follows_and_no_other(scene):
 def test_gpus_are_read_from_the_drivers_answer_and_odd_lines_left_out():
     (gpu,) = parse_gpus("NVIDIA H200, PCIe, 120000, 143771\nNo devices were found\nX, [N/A], [N/A]\n")
     assert gpu.name == "NVIDIA H200, PCIe" and gpu.total_bytes == 143771 * 2**20
-    assert device_text([gpu], "cuda") == "NVIDIA H200, PCIe: 125.8 of 150.8 GB free. The model runs on CUDA."
-    assert "expect minutes" in device_text([], None)
+    assert device_text([gpu], "cuda", None) == "NVIDIA H200, PCIe: 125.8 of 150.8 GB free. The model runs on CUDA."
+    words = device_text([], None, (3 * 10**9, 8 * 10**9))
+    assert "expect minutes" in words and words.endswith("Memory: 3.0 of 8.0 GB free.")
+
+
+def test_memory_is_told_once_the_package_that_knows_it_is_there(monkeypatch):
+    free, total = computer_memory()
+    assert 0 < free <= total
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert computer_memory() is None
+
+
+def test_sizes_are_written_in_the_unit_a_reader_expects():
     assert size_text(10_604_146) == "10.6 MB" and size_text(2_500_000_000) == "2.5 GB"
 
 

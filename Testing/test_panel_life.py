@@ -18,6 +18,7 @@ from panel_exam import PHASES_S, add_exam, add_point
 from panel_user import choose_exam, synthesize
 
 from CEKWorldLib.gui import gradual_copy
+from CEKWorldLib.gui.choices import OverlayChoice
 from CEKWorldLib.gui.synthesis_run import Step
 from CEKWorldLib.scene.images import array_of
 from CEKWorldLib.worker.messages import Prepare
@@ -65,6 +66,23 @@ def test_leaving_the_module_gives_views_and_layout_back_and_entering_takes_them_
     assert not desktop.panel.time.playback.is_playing
     desktop.widget.enter()
     assert composite.GetBackgroundVolumeID() == desktop.panel.session.output.GetID()
+
+
+def test_overlay_projection_and_mouse_come_back_with_the_module(desktop):
+    add_exam(desktop.scene, "what the user looked at")
+    synthesize(desktop)
+    desktop.parameters.overlay, desktop.parameters.projection = OverlayChoice.CURVE_TYPES, True
+    desktop.ui.hoverCheckBox.click()
+    composite = desktop.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    view = desktop.scene.GetFirstNodeByClass("vtkMRMLSliceNode")
+    overlay = composite.GetForegroundVolumeID()
+    image = desktop.scene.GetNodeByID(overlay).GetImageData()
+    desktop.widget.exit()
+    assert composite.GetForegroundVolumeID() != overlay and not view.GetSlabReconstructionEnabled()
+    desktop.widget.enter()
+    assert composite.GetForegroundVolumeID() == overlay and view.GetSlabReconstructionEnabled()
+    assert desktop.scene.GetNodeByID(overlay).GetImageData() is image  # shown again, not computed again
+    assert desktop.panel.session._hover is not None and desktop.errors == []
 
 
 def test_closing_the_scene_empties_the_panel_and_the_next_exam_works(desktop):

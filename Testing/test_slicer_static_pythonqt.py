@@ -49,6 +49,8 @@ def test_every_widget_that_users_act_on_is_bound_or_spoken_of_in_the_code():
         ("self._p = qt.QProcess()", "give it a parent"),
         ("files = slicer.dicomDatabase.fileForInstance(uid)", "use getattr"),
         ("database = getattr(slicer, 'dicomDatabase', None)", None),
+        ("raise CEKWorldError(f'{name} is empty.')", "translate it"),
+        ("raise CEKWorldError(_('{name} is empty.').format(name=name))", None),
         ("ui.box.connect('valueChanged(double)', f)", None),
         ("ui.box.connect('valueChanged(float)', f)", "QDoubleSpinBox has no signal valueChanged(float)"),
         ("add(ui.button, 'clicked()', f)", None),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.grid import slice_axis
@@ -105,6 +106,8 @@ class CurveMeter:
         regions = self._regions(tissue)
         if len(regions) > 1:
             raise CEKWorldError(
-                f"The reference tissue must be one region, but '{tissue.GetName()}' holds {len(regions)}."
+                _("The reference tissue must be one region, but '{name}' holds {count}.").format(
+                    name=tissue.GetName(), count=len(regions)
+                )
             )
         return regions[0]

@@ -111,6 +111,16 @@ class CurvesSection:
                 names = ", ".join(path.name for path in written)
                 self._application.show_status(_("Written: {names}").format(names=names))
 
+    def enter(self) -> None:
+        """The module is opened."""
+        self.editor.enter()
+        self._follow_mouse(self._ui.hoverCheckBox.checked)
+
+    def exit(self) -> None:
+        """Another module is opened."""
+        self.editor.exit()
+        self._follow_mouse(False)
+
     def forget(self) -> None:
         """The scene is being closed."""
         self.editor.forget()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.time_series import TimeSeries
@@ -61,12 +62,12 @@ def write_dicom(export: DicomExport, folder: Path, report: Report) -> list[Path]
     from CEKWorldLib.dicom.source import new_study, read_source
 
     if not export.phases and not export.results:
-        raise CEKWorldError("There is nothing to export; choose the phases, or measure a region first.")
+        raise CEKWorldError(_("There is nothing to export; choose the phases, or measure a region first."))
     provenance = Provenance.of(export.series.made_by)
     source = read_source(export.source) if export.source else new_study(provenance.anatomy)
     written: list[Path] = []
     if export.phases:
-        asked = _Asked("Writing phases", report)
+        asked = _Asked(_("Writing phases"), report)
         phases = export_phases(export.series, source, provenance, folder, asked.progress, asked.cancelled)
         written.append(phases.folder)
         if not source.images:
@@ -75,10 +76,12 @@ def write_dicom(export: DicomExport, folder: Path, report: Report) -> list[Path]
     if export.results:
         if not source.images:
             raise CEKWorldError(
-                "Regions and curves refer to DICOM images, but the volume was not loaded from DICOM; export the phases "
-                "with them."
+                _(
+                    "Regions and curves refer to DICOM images, but the volume was not loaded from DICOM; export the "
+                    "phases with them."
+                )
             )
-        asked = _Asked("Writing regions and curves", report)
+        asked = _Asked(_("Writing regions and curves"), report)
         computed = series_maps(export.series, export.settings, report) if export.with_maps else {}
         made_by = provenance if export.series.synthetic else None
         written.append(
@@ -102,7 +105,7 @@ def series_maps(series: TimeSeries, settings: Settings, report: Report) -> dict[
         series.frames,
         series.times_s,
         settings,
-        progress=lambda share: not report("Computing maps", round(100 * share), 100),
+        progress=lambda share: not report(_("Computing maps"), round(100 * share), 100),
     )
 
 
@@ -135,7 +138,7 @@ def write_page(path: Path, series: TimeSeries, results: Sequence[RoiResult]) -> 
 
 def _check_measured(results: Sequence[RoiResult]) -> None:
     if not results:
-        raise CEKWorldError("No region is measured yet; draw one in the section Curves.")
+        raise CEKWorldError(_("No region is measured yet; draw one in the section Curves."))
 
 
 class _Asked:

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.gui.gradual_copy import GradualCopy, Target, no_room
@@ -96,7 +97,7 @@ class FrameReader:
         except (CancelledError, CEKWorldError) as error:
             self._underway = None
             if not partial:
-                self._fail(error if isinstance(error, CEKWorldError) else CEKWorldError("Reading was stopped."))
+                self._fail(error if isinstance(error, CEKWorldError) else CEKWorldError(_("Reading was stopped.")))
                 return
             # A glance that fails costs nothing: the preview stays, and the next rest of the slider asks again.
             self._next()

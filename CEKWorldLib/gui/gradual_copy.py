@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Protocol
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.gui.timers import MakeTimer
@@ -86,6 +87,8 @@ class GradualCopy:
 def no_room(error: OSError) -> CEKWorldError:
     """What the user reads where a file could not be written."""
     return CEKWorldError(
-        f"Images could not be written to the temporary folder {gettempdir()} ({error.strerror or error}); free some "
-        "space, or ask for fewer samples."
+        _(
+            "Images could not be written to the temporary folder {folder} ({reason}); free some space, or ask for "
+            "fewer samples."
+        ).format(folder=gettempdir(), reason=error.strerror or error)
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.grid import slice_axis
@@ -66,7 +67,9 @@ def pre_contrast(node: Any) -> Volume:
         CEKWorldError: no voxels, moved by a transform, or a colour image.
     """
     if node.GetImageData() is not None and node.GetImageData().GetNumberOfScalarComponents() != 1:
-        raise CEKWorldError(f"The volume '{node.GetName()}' has several values per voxel; choose a plain MR volume.")
+        raise CEKWorldError(
+            _("The volume '{name}' has several values per voxel; choose a plain MR volume.").format(name=node.GetName())
+        )
     return grid_of(node).like(array_of(node.GetImageData()))
 
 

@@ -13,7 +13,7 @@ from CEKWorldLib.gui.application import Application
 from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.gpu_query import GpuQuery
 from CEKWorldLib.gui.input_nodes import is_series, series_of
-from CEKWorldLib.gui.machine_state import Gpu, device_text
+from CEKWorldLib.gui.machine_state import Gpu, computer_memory, device_text
 from CEKWorldLib.gui.model_library import ModelLibrary
 from CEKWorldLib.gui.parameters import Parameters
 from CEKWorldLib.gui.showing_errors import errors_shown
@@ -120,4 +120,4 @@ class InputSection:
 
     def _take_gpus(self, gpus: list[Gpu]) -> None:
         self._gpus = gpus
-        say(self._ui.deviceStatusLabel, device_text(gpus, self._worker_device))
+        say(self._ui.deviceStatusLabel, device_text(gpus, self._worker_device, computer_memory()))

@@ -34,12 +34,23 @@ def parse_gpus(answer: str) -> list[Gpu]:
     return gpus
 
 
-def device_text(gpus: Sequence[Gpu], worker_device: str | None) -> str:
+def computer_memory() -> tuple[int, int] | None:
+    """Free and total bytes; None as long as psutil, which comes with the packages for synthesis, is not installed."""
+    try:
+        from psutil import virtual_memory
+    except ImportError:
+        return None
+    memory = virtual_memory()
+    return memory.available, memory.total
+
+
+def device_text(gpus: Sequence[Gpu], worker_device: str | None, memory: tuple[int, int] | None) -> str:
     """What the panel says of the device.
 
     Args:
         gpus: of this computer.
         worker_device: where the worker has put the model, None while it does not run.
+        memory: free and total bytes of the computer's, None where they are not known.
     """
     words = [
         _("{name}: {free} of {total} GB free.").format(
@@ -47,6 +58,10 @@ def device_text(gpus: Sequence[Gpu], worker_device: str | None) -> str:
         )
         for gpu in gpus
     ] or [_("No NVIDIA GPU was found: expect minutes for an exam.")]
+    if memory is not None:
+        words.append(
+            _("Memory: {free} of {total} GB free.").format(free=gigabytes(memory[0]), total=gigabytes(memory[1]))
+        )
     if worker_device is not None:
         words.append(_("The model runs on {device}.").format(device=worker_device.upper()))
     return " ".join(words)

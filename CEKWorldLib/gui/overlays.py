@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.gui.choices import OverlayChoice
@@ -33,11 +34,11 @@ def show_overlay(session: SceneSession, choice: OverlayChoice, store: SampleStor
         session.overlay.show_types(computed["curve_type"])
     else:
         if store is None:
-            raise CEKWorldError("Uncertainty needs at least two samples; raise their number and synthesize again.")
+            raise CEKWorldError(_("Uncertainty needs at least two samples; raise their number and synthesize again."))
 
         def progress(done: int, total: int) -> None:
-            if not report("Comparing the samples", done, total):
-                raise Cancelled("Stopped; the samples were not compared.")
+            if not report(_("Comparing the samples"), done, total):
+                raise Cancelled(_("Stopped; the samples were not compared."))
 
         spread = store.enhancement_spread(progress)
         session.overlay.show_uncertainty(spread, max(float(np.percentile(spread, _STRONGEST)), 1e-6))

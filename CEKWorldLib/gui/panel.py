@@ -100,20 +100,22 @@ class Panel:
             self.session.caption.add(annotation)
         self.setup.look_at_packages()
         self.input.ask_device()
-        self.curves.editor.enter()
+        self.curves.enter()
         if self.session.is_open:
             self.session.show_in_views()
             self.time.scrubber.refresh()
+            if self._overlay is not OverlayChoice.NONE:
+                self.session.overlay.show_again()
+            self.update()
 
     def exit(self) -> None:
         """Another module is opened: the views are given back as they were found."""
         self.time.playback.stop()
-        self.curves.editor.exit()
-        self.session.follow_mouse(False)
+        self.curves.exit()
         self.session.layers.restore()
         self.session.caption.clear()
         self._application.restore_layout()
-        self._forget_overlay()
+        self._overlay_soon.stop()
 
     def close(self) -> None:
         """The module is unloaded, or loaded anew."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.export.style import region_colour
@@ -50,7 +51,7 @@ def regions_of(node: Any, volume: Any, slice_axis: int) -> list[Region]:
     else:
         regions = [_point(node, n, volume, slice_axis) for n in range(node.GetNumberOfDefinedControlPoints())]
     if not regions:
-        raise CEKWorldError(f"'{node.GetName()}' is still empty; draw a region on the image.")
+        raise CEKWorldError(_("'{name}' is still empty; draw a region on the image.").format(name=node.GetName()))
     return regions
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Acquisition, Anatomy, Injection
@@ -164,11 +165,11 @@ class SynthesisRun:
         except CEKWorldError as error:
             self._ended(error)
             return
-        own, *scratch = (np.empty(shape, np.float32) for _ in range(3))
+        own, *scratch = (np.empty(shape, np.float32) for _n in range(3))
 
         def copied() -> None:
             if not request.is_current():
-                self._ended(CEKWorldError("The volume was changed while it was read; press Apply again."))
+                self._ended(CEKWorldError(_("The volume was changed while it was read; press Apply again.")))
                 return
             self.request = replace(request, volume=request.volume.like(own))
             self._scratch, self._file = scratch, name
@@ -228,7 +229,7 @@ class SynthesisRun:
             self.glance(self._shown_time())
 
     def _synthesized(self, reply: Synthesized) -> None:
-        _, request = self._present
+        _client, request = self._present
         self._impatience.stop()
         if self._sample == 0:
             self.metadata = reply.metadata
@@ -256,7 +257,7 @@ class SynthesisRun:
 
     def _room(self, time_s: float) -> list[Target]:
         """Where a phase goes: of the first sample into the session, and of all samples there are into the store."""
-        _, request = self._present
+        _client, request = self._present
         is_shown = self._sample == 0 and time_s in self._synthetic_times
         room: list[Target] = [np.empty(request.volume.shape, np.float32)] if is_shown else []
         return room if self._sampled is None else [*room, self._sampled.room(time_s)]
@@ -275,7 +276,7 @@ class SynthesisRun:
         self._impatience.stop()
         if not (isinstance(error, WorkerError) and error.kind == "cancelled"):
             self.failed.emit(str(error))
-        _, request = self._present
+        _client, request = self._present
         if self._sample == 0 or self._sample == request.samples:
             self._to(Step.IDLE)
             return
@@ -309,7 +310,7 @@ class SynthesisRun:
     @property
     def _synthetic_times(self) -> list[float]:
         """Without those at which the session shows the source itself: injection and arrival."""
-        _, request = self._present
+        _client, request = self._present
         return [time_s for time_s in request.times_s if time_s not in (0.0, request.injection.arrival_s)]
 
     @property

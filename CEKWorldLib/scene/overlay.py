@@ -31,6 +31,7 @@ class Overlay:
         self._layers = layers
         self._grid = grid
         self._provenance = provenance
+        self._opacity = _OPACITY
 
     def show_types(self, types: np.ndarray, palette: Palette = "standard", opacity: float = _OPACITY) -> None:
         """Paints curve types.
@@ -63,6 +64,12 @@ class Overlay:
         known = np.nan_to_num(spread, nan=0.0).astype(np.float32, copy=False)
         self._show(known, "uncertainty", colours.GetID(), (0.0, highest), 0.1 * highest, True, opacity)
 
+    def show_again(self) -> None:
+        """Shows the latest map again, in views that were given back meanwhile."""
+        node = self._nodes.find("overlay")
+        if node is not None:
+            self._layers.show_foreground(node, self._opacity)
+
     def hide(self) -> None:
         """Gives the foreground back; the map's nodes stay for the next time."""
         self._layers.hide_foreground()
@@ -91,4 +98,5 @@ class Overlay:
         display.SetThreshold(transparent_below, max(bounds[1], float(values.max())))
         display.ApplyThresholdOn()
         node.SetAndObserveImageData(image_of(np.ascontiguousarray(values)))
+        self._opacity = opacity
         self._layers.show_foreground(node, opacity)

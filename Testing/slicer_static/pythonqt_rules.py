@@ -46,7 +46,7 @@ def problems(source: str, ui_classes: Mapping[str, str]) -> list[Problem]:
     """
     tree = ast.parse(source)
     known = _Known(tree, ui_classes)
-    rules = (_names, _members, _connections, _calls, _imports, _translations)
+    rules = (_names, _members, _connections, _calls, _imports, _sentences, _translations)
     return sorted({problem for rule in rules for problem in rule(tree, known)})
 
 
@@ -152,6 +152,14 @@ def _imports(tree: ast.Module, known: _Known) -> Iterator[Problem]:
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
         yield from ((node.lineno, f"{name}: {_MODULES[name]}") for name in names if name in _MODULES)
+
+
+def _sentences(tree: ast.Module, known: _Known) -> Iterator[Problem]:
+    """What an error says is read by users, so it is translated."""
+    for node in ast.walk(tree):
+        is_error = isinstance(node, ast.Call) and ast.unparse(node.func) in ("CEKWorldError", "Cancelled")
+        if is_error and node.args and isinstance(node.args[0], ast.Constant | ast.JoinedStr):
+            yield node.lineno, "users read what an error says; translate it"
 
 
 def _translations(tree: ast.Module, known: _Known) -> Iterator[Problem]:
