@@ -59,6 +59,7 @@ def test_every_widget_that_users_act_on_is_bound_or_spoken_of_in_the_code():
         ("add(box, 'currentIndexChanged(QString)', f)", "use currentIndexChanged(int)"),
         ("add(ui.button, 'clicked(bool)', lambda n=node: f(n))", "functools.partial"),
         ("slicer.app.connect('startupCompleted()', f)", None),
+        ("colour = label.palette.color(qt.QPalette.WindowText)", "keep the palette"),
         ("dialog.exec()", "call exec_()"),
         ("dialog.exec_()", None),
         ("qt.QTimer.singleShot(0, f)", "never deleted"),

@@ -28,7 +28,8 @@ def draw_ticks(label: Any, times_s: Sequence[float], first_s: float, last_s: flo
     """Draws marks into a ``QLabel`` that scales its contents, in the colour of its text."""
     pixmap = qt.QPixmap(_WIDTH, _HEIGHT)
     pixmap.fill(qt.QColor(0, 0, 0, 0))
-    colour = label.palette.color(qt.QPalette.WindowText)
+    palette = label.palette  # kept, as its colour is a pointer into it
+    colour = palette.color(qt.QPalette.WindowText)
     painter = qt.QPainter()
     painter.begin(pixmap)
     for x in positions(times_s, first_s, last_s):

@@ -134,6 +134,8 @@ def _calls(tree: ast.Module, known: _Known) -> Iterator[Problem]:
         if ast.unparse(node.func) == "qt.QProcess" and not node.args:
             yield node.lineno, "goes with its last reference, maybe inside its own signal; give it a parent"
         if isinstance(node.func, ast.Attribute):
+            if node.func.attr == "color" and ast.unparse(node.func.value).endswith(".palette"):
+                yield node.lineno, "a palette's colour is a pointer into it; keep the palette"
             if node.func.attr == "exec":
                 yield node.lineno, "exec() is a keyword's name to PythonQt; call exec_()"
             if node.func.attr == "singleShot":
