@@ -83,6 +83,10 @@ def test_overlay_projection_and_mouse_come_back_with_the_module(desktop):
     assert composite.GetForegroundVolumeID() == overlay and view.GetSlabReconstructionEnabled()
     assert desktop.scene.GetNodeByID(overlay).GetImageData() is image  # shown again, not computed again
     assert desktop.panel.session._hover is not None and desktop.errors == []
+    desktop.widget.exit()
+    desktop.scene.RemoveNode(desktop.scene.GetNodeByID(overlay))
+    desktop.widget.enter()
+    assert desktop.scene.GetNodeByID(composite.GetForegroundVolumeID()).GetAttribute("CEKWorld.Role") == "overlay"
 
 
 def test_closing_the_scene_empties_the_panel_and_the_next_exam_works(desktop):

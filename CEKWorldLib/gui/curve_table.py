@@ -111,8 +111,10 @@ def _chip(kind: CurveType, palette: Palette) -> Cell:
 
 
 def _relative(result: RoiResult) -> Cell:
-    if not math.isfinite(result.relative_enhancement):
+    if not result.reference:
         return Cell("-", hint=_("Choose a reference tissue under Definitions."))
+    if not math.isfinite(result.relative_enhancement):
+        return Cell("-", hint=_("{tissue} does not enhance enough to compare with.").format(tissue=result.reference))
     hint = _("enhancement over that of {tissue}").format(tissue=result.reference)
     return Cell(f"{result.relative_enhancement:.2f}", hint=hint)
 

@@ -104,8 +104,8 @@ class Panel:
         if self.session.is_open:
             self.session.show_in_views()
             self.time.scrubber.refresh()
-            if self._overlay is not OverlayChoice.NONE:
-                self.session.overlay.show_again()
+            if self._overlay is not OverlayChoice.NONE and not self.session.overlay.show_again():
+                self._forget_overlay()
             self.update()
 
     def exit(self) -> None:

@@ -64,11 +64,12 @@ class Overlay:
         known = np.nan_to_num(spread, nan=0.0).astype(np.float32, copy=False)
         self._show(known, "uncertainty", colours.GetID(), (0.0, highest), 0.1 * highest, True, opacity)
 
-    def show_again(self) -> None:
-        """Shows the latest map again, in views that were given back meanwhile."""
+    def show_again(self) -> bool:
+        """Shows the latest map again, in views that were given back meanwhile; whether it is still there."""
         node = self._nodes.find("overlay")
         if node is not None:
             self._layers.show_foreground(node, self._opacity)
+        return node is not None
 
     def hide(self) -> None:
         """Gives the foreground back; the map's nodes stay for the next time."""
