@@ -24,7 +24,14 @@ from CEKWorldLib.export.type_colours import PALETTES
 from CEKWorldLib.gui import requirements
 from CEKWorldLib.gui.connections import Connections, connect
 from CEKWorldLib.gui.curve_table import Cell, as_text, header, rows
-from CEKWorldLib.gui.input_nodes import acquisition_of_node, first_volume, is_series, pre_contrast, shown_slice
+from CEKWorldLib.gui.input_nodes import (
+    acquisition_of_node,
+    first_volume,
+    is_series,
+    pre_contrast,
+    shown_slice,
+    unchanged,
+)
 from CEKWorldLib.gui.machine_state import device_text, parse_gpus, size_text
 from CEKWorldLib.gui.model_library import ModelLibrary
 from CEKWorldLib.gui.region_nodes import RegionWatch, regions_of
@@ -33,6 +40,7 @@ from CEKWorldLib.gui.worker_command import LIBRARY, worker_environment
 from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.kinetics.roi import roi_curves
 from CEKWorldLib.models.folders import SHIPPED, sha256_of
+from CEKWorldLib.scene.images import image_of
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = np.array([0.0, 60.0, 90.0, 180.0, 360.0])
@@ -218,7 +226,7 @@ def test_a_washout_has_a_red_chip_with_its_numbers_beside_it():
     row = rows([washout()])[0]
     assert len(row) == len(header())
     assert row[2] == Cell("washout", PALETTES["standard"][CurveType.WASHOUT])
-    assert [cell.text for cell in row[4:7]] == ["150", "-24.0", "1.67"]
+    assert [cell.text for cell in row[4:8]] == ["150", "-", "-24.0", "1.67"]
     assert row[2].is_dark and not Cell("", PALETTES["standard"][CurveType.PLATEAU]).is_dark
 
 
@@ -235,12 +243,26 @@ def test_series_are_told_from_volumes(scene):
     assert is_series(add_sequence(scene)) and not is_series(add_exam(scene))
 
 
-def test_the_input_is_copied_so_that_edits_of_the_node_do_not_reach_it(scene):
+def test_a_volume_that_is_edited_or_replaced_is_not_as_it_was_and_one_that_is_looked_at_is(scene):
     node = add_exam(scene)
-    volume = pre_contrast(node)
-    before = float(volume.voxels.sum())
-    slicer.util.arrayFromVolume(node)[:] = 0
-    assert float(volume.voxels.sum()) == before
+    is_current = unchanged(node)
+    node.CreateDefaultDisplayNodes()
+    node.GetImageData().GetScalarRange()
+    node.SetName("renamed")
+    assert is_current()
+    slicer.util.arrayFromVolume(node)[0] = 0
+    slicer.util.arrayFromVolumeModified(node)
+    assert not is_current()
+    is_current = unchanged(node)
+    node.SetAndObserveImageData(image_of(np.zeros((4, 64, 64), np.float32)))
+    assert not is_current()
+
+
+def test_integers_are_read_as_they_are_stored_so_that_nothing_large_is_converted(scene):
+    node = add_exam(scene)
+    node.SetAndObserveImageData(image_of(np.full((2, 3, 4), 7, np.int16)))
+    voxels = pre_contrast(node).voxels
+    assert voxels.dtype == np.int16 and np.shares_memory(voxels, slicer.util.arrayFromVolume(node))
 
 
 def test_the_panels_own_volume_is_not_offered_as_input(scene):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 from concurrent.futures import Future
 
 import numpy as np
@@ -11,9 +13,10 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import fake_qt.desktop  # noqa: F401  (before the panel's own imports of qt)
 
-from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.gui import gradual_copy
 from CEKWorldLib.gui.coalescing import Coalescer
 from CEKWorldLib.gui.frame_reading import FrameReader
+from CEKWorldLib.gui.gradual_copy import GradualCopy
 from CEKWorldLib.gui.playback import Playback, next_phase, previous_phase
 from CEKWorldLib.gui.sample_store import SampleStore
 from CEKWorldLib.gui.scrubbing import Scrubber
@@ -23,6 +26,7 @@ from CEKWorldLib.gui.time_ticks import positions
 from CEKWorldLib.scene.series_view import Shown
 from CEKWorldLib.synthesis.times import parse_times
 from CEKWorldLib.worker.interface import Frame, WorkerError
+from CEKWorldLib.worker.volume_file import VolumeFile
 
 
 class Clock:
@@ -196,6 +200,10 @@ def test_marks_stand_in_order_from_edge_to_edge_of_the_slider():
     assert positions((0.0,), 0.0, 0.0) == []
 
 
+def room(time_s: float) -> list[np.ndarray]:
+    return [np.empty((2, 2, 2), np.float32)]
+
+
 class PlayedClient:
     """Frames that come when the test says so."""
 
@@ -214,7 +222,9 @@ class PlayedClient:
 
 def test_a_glance_goes_before_the_phases_and_only_the_latest_counts():
     client, phases, glances, ends = PlayedClient(), [], [], []
-    reader = FrameReader(client, Clock().timer, lambda t, v: phases.append(t), lambda t, v: glances.append(t))
+    reader = FrameReader(
+        client, GradualCopy(Clock().timer), room, lambda t, v: phases.append(t), lambda t, v: glances.append(t)
+    )
     reader.collected.connect(lambda: ends.append(True))
     reader.collect((30.0, 60.0))
     for time_s in (71.0, 72.0, 73.0):
@@ -227,7 +237,7 @@ def test_a_glance_goes_before_the_phases_and_only_the_latest_counts():
 
 def test_frames_are_copied_out_of_the_slot_they_came_in():
     client, taken = PlayedClient(), []
-    reader = FrameReader(client, Clock().timer, lambda t, v: taken.append(v), lambda t, v: None)
+    reader = FrameReader(client, GradualCopy(Clock().timer), room, lambda t, v: taken.extend(v), lambda t, v: None)
     slot = np.ones((2, 2, 2), np.float32)
     reader.collect((30.0,))
     client.answer(slot)
@@ -235,38 +245,64 @@ def test_frames_are_copied_out_of_the_slot_they_came_in():
     assert np.all(taken[0] == 1)
 
 
-def test_a_large_frame_is_copied_in_rounds_and_the_next_is_not_asked_for_before():
-    """The slot is written to once the next frame is asked for; a round copies 4 MB."""
+@pytest.fixture
+def slow_copies(monkeypatch):
+    """Every slice takes 6 ms, as where memory is short: two slices fill a round of the event loop."""
+    moments = itertools.count()
+    monkeypatch.setattr(gradual_copy, "perf_counter", lambda: 0.006 * next(moments))
+
+
+def test_a_frame_whose_copy_takes_long_is_copied_in_rounds_and_the_next_is_not_asked_for_before(slow_copies, tmp_path):
+    """The slot is written to once the next frame is asked for."""
+    (tmp_path / "copy").write_bytes(bytes(8 + 4 * 60))
+    copies = [np.empty((10, 2, 3), np.float32), VolumeFile(tmp_path / "copy", 8, (10, 2, 3))]
     client, clock, taken = PlayedClient(), Clock(), []
-    reader = FrameReader(client, clock.timer, lambda t, v: taken.append(v), lambda t, v: None)
+    reader = FrameReader(
+        client, GradualCopy(clock.timer), lambda t: copies, lambda t, v: taken.append(v), lambda t, v: None
+    )
     reader.collect((30.0, 60.0))
-    slot = np.arange(10 << 20, dtype=np.float32).reshape(40, 512, 512)
+    slot = np.arange(60, dtype=np.float32).reshape(10, 2, 3)
     client.answer(slot)
     rounds = 1
     while not taken:
         assert len(client.asked) == 1
         clock.timers[0].fire()
         rounds += 1
-    assert rounds == 10 and client.asked[-1] == (60.0, False)
-    np.testing.assert_array_equal(taken[0], slot)
+    assert rounds > 4 and client.asked[-1] == (60.0, False)
+    np.testing.assert_array_equal(taken[0][0], slot)
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "copy", np.float32, offset=8).reshape(slot.shape), slot)
 
 
-def test_a_copy_under_way_is_forgotten_with_the_run():
+def test_a_copy_under_way_is_forgotten_with_the_run(slow_copies):
     client, clock = PlayedClient(), Clock()
-    reader = FrameReader(client, clock.timer, lambda t, v: pytest.fail("taken"), lambda t, v: None)
+    reader = FrameReader(client, GradualCopy(clock.timer), room, lambda t, v: pytest.fail("taken"), lambda t, v: None)
     reader.collect((30.0,))
-    client.answer(np.zeros((40, 512, 512), np.float32))
+    client.answer(np.zeros((40, 2, 2), np.float32))
     reader.stop()
     clock.pass_ms(100.0)
 
 
+def test_a_full_disk_ends_the_collection_with_a_sentence():
+    class FullFile:
+        def __setitem__(self, index, plane):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    client, failures, fail = PlayedClient(), [], lambda t, v: pytest.fail("taken")
+    reader = FrameReader(client, GradualCopy(Clock().timer), lambda t: [FullFile()], fail, fail)
+    reader.failed.connect(failures.append)
+    reader.collect((30.0, 60.0))
+    client.answer(np.zeros((2, 2, 2), np.float32))
+    assert "No space left" in str(failures[0]) and "fewer samples" in str(failures[0])
+    assert client.asked == [(30.0, False)]
+
+
 def test_a_phase_that_fails_ends_the_collection_and_a_glance_that_fails_does_not():
     client, failures, phases = PlayedClient(), [], []
-    reader = FrameReader(client, Clock().timer, lambda t, v: phases.append(t), lambda t, v: None)
+    reader = FrameReader(client, GradualCopy(Clock().timer), room, lambda t, v: phases.append(t), lambda t, v: None)
     reader.failed.connect(failures.append)
     reader.collect((30.0, 60.0))
     reader.glance(45.0)
-    client.answer(np.zeros((1, 1, 1), np.float32))
+    client.answer(np.zeros((2, 2, 2), np.float32))
     client.future.set_exception(WorkerError("input", "not ready"))
     assert failures == [] and client.asked[-1] == (60.0, False)
     client.future.set_exception(WorkerError("died", "The worker died."))
@@ -275,10 +311,11 @@ def test_a_phase_that_fails_ends_the_collection_and_a_glance_that_fails_does_not
 
 def test_a_frame_that_arrives_after_the_end_is_not_taken():
     client = PlayedClient()
-    reader = FrameReader(client, Clock().timer, lambda t, v: pytest.fail("taken"), lambda t, v: pytest.fail("taken"))
+    fail = lambda t, v: pytest.fail("taken")  # noqa: E731
+    reader = FrameReader(client, GradualCopy(Clock().timer), room, fail, fail)
     reader.collect((30.0,))
     reader.stop()
-    client.answer(np.zeros((1, 1, 1), np.float32))
+    client.answer(np.zeros((2, 2, 2), np.float32))
 
 
 def test_samples_give_the_spread_of_the_enhancement_and_leave_no_files(tmp_path, monkeypatch):
@@ -287,24 +324,13 @@ def test_samples_give_the_spread_of_the_enhancement_and_leave_no_files(tmp_path,
     values = np.array([[10.0, 12.0, 17.0], [100.0, 100.0, 100.0]])
     for sample in range(3):
         store.begin()
-        store.put(0.0, np.full((1, 2, 2), 100.0, np.float32))
-        late = np.full((1, 2, 2), values[0, sample], np.float32)
-        late[0, 0, 0] = values[1, sample]
-        store.put(60.0, late)
-    spread = store.enhancement_spread()
+        store.room(0.0)[0] = np.full((2, 2), 100.0, np.float32)
+        late = np.full((2, 2), values[0, sample], np.float32)
+        late[0, 0] = values[1, sample]
+        store.room(60.0)[0] = late
+    told: list[tuple[int, int]] = []
+    spread = store.enhancement_spread(lambda done, total: told.append((done, total)))
     assert spread[0, 0, 0] == 0 and spread[0, 1, 1] == pytest.approx(np.std(values[0], ddof=1), rel=1e-6)
-    assert store.voxels(60.0)[0, 1, 1] == 10.0
+    assert store.voxels(60.0)[0, 1, 1] == 10.0 and told == [(0, 2), (1, 2)]
     store.close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_sample_for_which_there_is_no_disk_is_refused_in_a_sentence(monkeypatch):
-    store = SampleStore((0.0,), (1, 1, 1))
-
-    def full(*_args, **_words):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "memmap", full)
-    with pytest.raises(CEKWorldError, match="ask for fewer"):
-        store.begin()
-    store.close()

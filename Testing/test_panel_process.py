@@ -12,8 +12,10 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
+import slicer
 from fake_qt import event_loop
 from fake_qt.desktop import Desktop
+from fake_qt.objects import QObject
 from in_process_worker import InProcessTransport, use_closed_form
 from panel_exam import PHASES_S
 from panel_user import choose_exam
@@ -63,7 +65,13 @@ def test_a_process_of_its_own_serves_the_panel_is_killed_comes_back_and_leaves_n
 
 
 @pytest.fixture
-def echo():
+def application(monkeypatch):
+    """What processes have as their parent."""
+    monkeypatch.setattr(slicer, "app", QObject(), raising=False)
+
+
+@pytest.fixture
+def echo(application):
     """A process that says who it is and repeats what it is told."""
     code = (
         "import sys, os\n"
@@ -101,13 +109,15 @@ def test_a_kill_ends_the_process_and_is_told_once_as_a_signal(echo):
         os.kill(pid, 0)
 
 
-def test_a_program_that_is_not_there_is_told_as_an_exit():
+def test_a_program_that_is_not_there_is_told_as_an_exit(application):
     ends: list = []
     transport = QProcessTransport("/no/such/python", [])
     transport.on_exit = ends.append
     transport.start()
     event_loop.wait_until(lambda: ends, 10, "the end")
     assert ends == [127]
+    transport.write("too late")
+    transport.kill()
 
 
 @pytest.mark.parametrize(

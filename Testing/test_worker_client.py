@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,11 @@ from CEKWorldLib.worker.messages import (
     FrameReady,
     Geometry,
     Hello,
-    LineSplitter,
     Open,
     Opened,
     Prepare,
     Prepared,
     Progress,
-    ProtocolError,
     Quit,
     ReadCurve,
     ReadFrame,
@@ -39,7 +37,6 @@ from CEKWorldLib.worker.messages import (
 from CEKWorldLib.worker.shared_folder import SharedFolder
 from CEKWorldLib.worker.slots import Slots
 
-ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (3, 4, 5)
 TIMES = (0.0, 30.0, 90.0)
 
@@ -117,52 +114,6 @@ def play(tmp_path) -> Play:
     play.prepare()
     play.synthesize()
     return play
-
-
-# Messages
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        Open(1, "/tmp/x", "compact", "auto", "/tmp/c"),
-        Prepare(2, voxels_file="a", geometry=Geometry(SHAPE, (1.0, 2.0, 3.0)), anatomy="breast"),
-        Synthesize(3, 1, TIMES, Injection(arrival_s=25.0), steps=2),
-        Progress(3, 1, 2, 3, (1, 0), 0.5, 0.25),
-        Synthesized(3, 1, "cpu", {"synthetic": True}),
-        Failed(None, "out_of_memory", "too little", 10, 5),
-        Cancel(3),
-        Quit(),
-    ],
-    ids=lambda m: type(m).__name__,
-)
-def test_a_message_survives_its_line(message):
-    line = encode(message)
-    assert "\n" not in line and decode(line) == message
-
-
-@pytest.mark.parametrize(
-    "line", ["", "{", "7", '{"type": "Nonsense"}', '{"type": "Cancel"}', '{"type": "Quit", "x": 1}']
-)
-def test_what_is_no_message_is_refused(line):
-    with pytest.raises(ProtocolError, match="same version"):
-        decode(line)
-
-
-def test_lines_are_put_together_from_pieces_of_any_size():
-    splitter = LineSplitter()
-    text = "Zeit °\nzwei\n\nRest".encode()
-    assert [line for i in range(len(text)) for line in splitter.feed(text[i : i + 1])] == ["Zeit °", "zwei"]
-    assert splitter.feed(b" 1\n2\n") == ["Rest 1", "2"]
-
-
-def test_the_client_needs_none_of_the_libraries_that_a_viewer_must_not_load():
-    code = (
-        "import sys, CEKWorldLib.worker.client, CEKWorldLib.worker.asyncio_transport; "
-        "print(*sorted({'torch', 'diffusers', 'SimpleITK', 'scipy', 'pydicom', 'slicer', 'qt'} & set(sys.modules)))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == ""
 
 
 # Requests
@@ -295,6 +246,34 @@ def test_voxels_of_the_viewer_go_through_the_folder(play):
     np.testing.assert_array_equal(folder.read(request.voxels_file, np.float32, SHAPE), values)
     play.worker.say(Failed(request.id, "input", "The volume is constant."))
     assert not folder.file(request.voxels_file).exists()
+
+
+def test_voxels_that_the_viewer_has_written_itself_are_not_written_again(play):
+    given_up, _room = play.client.exam_file(SHAPE)
+    name, room = play.client.exam_file(SHAPE)
+    folder = SharedFolder(Path(play.worker.last(Open).folder))
+    assert not folder.file(given_up).exists()
+    values = np.arange(60, dtype=np.int16).reshape(SHAPE)
+    for index, plane in enumerate(values):
+        room[index] = plane
+    play.client.prepare(Voxels(values, Geometry(SHAPE), file=name))
+    assert play.worker.last(Prepare).voxels_file == name
+    play.client.exam_file(SHAPE)
+    np.testing.assert_array_equal(folder.read(name, np.float32, SHAPE), values)  # the worker may still be reading it
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no space in files")
+def test_a_disk_that_fills_up_refuses_the_frame_and_gives_its_slot_back(play, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    for _again in range(6):
+        assert "No space left" in str(play.client.frame(30.0).exception(timeout=0))
+    monkeypatch.undo()
+    frame = play.client.frame(30.0)
+    play.give_frame(7)
+    assert (frame.result(timeout=0).voxels == 7).all()
 
 
 def test_an_exam_that_is_refused_takes_what_waited_for_it_along(play):

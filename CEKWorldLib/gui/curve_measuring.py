@@ -14,11 +14,10 @@ from CEKWorldLib.gui.region_nodes import RegionWatch, regions_of
 from CEKWorldLib.gui.sample_store import SampleStore
 from CEKWorldLib.gui.signals import Signal
 from CEKWorldLib.gui.timers import MakeTimer
-from CEKWorldLib.kinetics.roi import RoiResult, with_uncertainty
+from CEKWorldLib.kinetics.roi import RoiResult, relative_to, with_uncertainty
 from CEKWorldLib.kinetics.settings import Mode
-from CEKWorldLib.scene.geometry import volume_of
+from CEKWorldLib.scene.geometry import grid_of
 from CEKWorldLib.scene.region import Region
-from CEKWorldLib.scene.region_curves import region_curve
 from CEKWorldLib.scene.scene_session import SceneSession
 
 _INTERVAL_MS = 60  # a plot view reads all series again at each change: 15 times a second are enough
@@ -46,20 +45,29 @@ class CurveMeter:
         self._session = session
         self._samples = samples
         self._node: Any | None = None
-        self._watch = RegionWatch(self.measure_soon)
+        self._tissue: Any | None = None
+        self._watch, self._tissue_watch = RegionWatch(self.measure_soon), RegionWatch(self.measure_soon)
         self._soon: Coalescer[None] = Coalescer(make_timer, lambda _none: self.measure(), _INTERVAL_MS)
 
-    def choose(self, node: Any | None, follow: bool) -> None:
-        """Takes another node, and measures it again and again while it changes if asked to."""
-        self._node = node
+    def choose(self, node: Any | None, tissue: Any | None, follow: bool) -> None:
+        """Takes other nodes, and measures again and again while they change if asked to.
+
+        Args:
+            node: what is measured.
+            tissue: the reference tissue.
+            follow: whether to measure while they are edited.
+        """
+        self._node, self._tissue = node, tissue
         self._watch.follow(node if follow else None)
+        self._tissue_watch.follow(tissue if follow else None)
         self.measure()
 
     def stop(self) -> None:
         """Forgets node and results, as when the scene is closed."""
-        self._watch.follow(None)
+        for watch in (self._watch, self._tissue_watch):
+            watch.follow(None)
         self._soon.drop()
-        self._node, self.results = None, []
+        self._node, self._tissue, self.results = None, None, []
 
     def measure_soon(self) -> None:
         self._soon.put(None)
@@ -69,23 +77,34 @@ class CurveMeter:
         if self._node is None or not self._session.is_open:
             return
         try:
-            self.results = self._measured(self._regions())
+            self.results = self._measured(self._regions(self._node))
         except CEKWorldError as error:
             self.results = []
             self.failed.emit(str(error))
         else:
             self.measured.emit(self.results)
 
-    def _regions(self) -> list[Region]:
+    def _regions(self, node: Any) -> list[Region]:
         output = self._session.output
-        return regions_of(self._node, output, slice_axis(volume_of(output)))
+        return regions_of(node, output, slice_axis(grid_of(output)))
 
     def _measured(self, regions: Sequence[Region]) -> list[RoiResult]:
         store = self._samples()
-        if store is None:
-            return self._session.measure(regions, self.mode)
-        grid = volume_of(self._session.output)
-        size, axis = float(np.prod(grid.spacing)), slice_axis(grid)
-        results = [region_curve(store, region, self._session.settings, self.mode, size, axis) for region in regions]
+        results = [self._curve(region, self.mode) for region in regions]
+        if store is not None:
+            results = with_uncertainty(results, store.samples, np.array(store.times_s))
+        if self._tissue is not None:
+            results = relative_to(self._curve(self._only_region(self._tissue), "mean"), results)
         self._session.chart.show_curves(results, [region.colour for region in regions])
-        return with_uncertainty(results, store.samples, np.array(store.times_s))
+        return results
+
+    def _curve(self, region: Region, mode: Mode) -> RoiResult:
+        return self._session.curve(region, mode, self._samples())
+
+    def _only_region(self, tissue: Any) -> Region:
+        regions = self._regions(tissue)
+        if len(regions) > 1:
+            raise CEKWorldError(
+                f"The reference tissue must be one region, but '{tissue.GetName()}' holds {len(regions)}."
+            )
+        return regions[0]

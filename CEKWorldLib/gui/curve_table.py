@@ -41,6 +41,7 @@ def header() -> list[str]:
         _("Delayed"),
         _("Worst"),
         _("PE (%)"),
+        _("Relative"),
         _("Change (%)"),
         _("SER"),
         _("TTP (s)"),
@@ -86,6 +87,7 @@ def _row(result: RoiResult, palette: Palette) -> list[Cell]:
         _delayed(result, palette),
         _chip(result.worst_type, palette),
         _number(result, "percent_enhancement", 0),
+        _relative(result),
         _number(result, "delayed_change", 1),
         _number(result, "ser", 2),
         _number(result, "ttp_s", 0),
@@ -106,6 +108,13 @@ def _delayed(result: RoiResult, palette: Palette) -> Cell:
 
 def _chip(kind: CurveType, palette: Palette) -> Cell:
     return Cell(type_name(kind), PALETTES[palette].get(kind))
+
+
+def _relative(result: RoiResult) -> Cell:
+    if not math.isfinite(result.relative_enhancement):
+        return Cell("-", hint=_("Choose a reference tissue under Definitions."))
+    hint = _("enhancement over that of {tissue}").format(tissue=result.reference)
+    return Cell(f"{result.relative_enhancement:.2f}", hint=hint)
 
 
 def _number(result: RoiResult, quantity: str, digits: int) -> Cell:

@@ -63,7 +63,8 @@ class CurvesSection:
         if parameters is None:
             return
         node = parameters.regionNode
-        chosen = (node, parameters.mode, parameters.followRegion, self._session.settings)
+        tissue = parameters.tissueNode
+        chosen = (node, tissue, parameters.mode, parameters.followRegion, self._session.settings)
         if chosen == self._chosen:
             return
         self._chosen = chosen
@@ -72,7 +73,7 @@ class CurvesSection:
             self._show([])
         elif node.IsA("vtkMRMLSegmentationNode") and self._session.is_open:
             self.editor.edit(node, self._session.output)
-        self._meter.choose(node, parameters.followRegion)
+        self._meter.choose(node, tissue, parameters.followRegion)
 
     def new_segment(self) -> None:
         """Makes a segmentation with an empty segment, ready to be painted."""

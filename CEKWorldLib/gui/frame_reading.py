@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
+from typing import Any
 
 import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.gui.gradual_copy import GradualCopy
+from CEKWorldLib.gui.gradual_copy import GradualCopy, Target, no_room
 from CEKWorldLib.gui.signals import Signal
-from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.worker.interface import Frame, SynthesisClient
+
+Room = Callable[[float], Sequence[Target]]
+"""Gives what the volume of a time is to be copied to, one or more."""
+Take = Callable[[float, Sequence[Any]], None]
+"""Takes them when they are filled."""
 
 
 class FrameReader:
@@ -19,9 +24,10 @@ class FrameReader:
 
     Args:
         client: of the worker.
-        make_timer: of the application.
-        put_phase: takes a phase that was collected: its time and voxels, which are a copy.
-        put_glance: takes a time the user looks at, likewise.
+        copy: copies one frame at a time; what it was doing otherwise is done.
+        room: for a phase that is collected.
+        take_phase: takes it.
+        take_glance: takes the volume of a time the user looks at.
 
     Attributes:
         collected: emitted when all phases asked for have been taken.
@@ -31,20 +37,22 @@ class FrameReader:
     def __init__(
         self,
         client: SynthesisClient,
-        make_timer: MakeTimer,
-        put_phase: Callable[[float, np.ndarray], None],
-        put_glance: Callable[[float, np.ndarray], None],
+        copy: GradualCopy,
+        room: Room,
+        take_phase: Take,
+        take_glance: Callable[[float, np.ndarray], None],
     ) -> None:
         self.collected = Signal()
         self.failed = Signal()
         self._client = client
-        self._put_phase = put_phase
-        self._put_glance = put_glance
+        self._room = room
+        self._take_phase = take_phase
+        self._take_glance = take_glance
         self._phases: list[float] = []
         self._is_collecting = False
         self._glance: float | None = None
         self._underway: Future[Frame] | None = None  # until its voxels are copied: then its slot is written to again
-        self._copy = GradualCopy(make_timer)
+        self._copy = copy
 
     def glance(self, time_s: float) -> None:
         """Reads a time as it is now, slices that are not synthesized yet included; only the latest one asked for."""
@@ -69,18 +77,18 @@ class FrameReader:
             return
         if self._glance is not None:
             time_s, self._glance = self._glance, None
-            self._read(time_s, self._put_glance, partial=True)
+            self._read(time_s, partial=True)
         elif self._phases:
-            self._read(self._phases.pop(0), self._put_phase, partial=False)
+            self._read(self._phases.pop(0), partial=False)
         elif self._is_collecting:
             self._is_collecting = False
             self.collected.emit()
 
-    def _read(self, time_s: float, put: Callable[[float, np.ndarray], None], partial: bool) -> None:
+    def _read(self, time_s: float, partial: bool) -> None:
         future = self._underway = self._client.frame(time_s, partial=partial, extrapolate=True)
-        future.add_done_callback(lambda done: self._arrived(done, put, partial))
+        future.add_done_callback(lambda done: self._arrived(done, partial))
 
-    def _arrived(self, future: Future[Frame], put: Callable[[float, np.ndarray], None], partial: bool) -> None:
+    def _arrived(self, future: Future[Frame], partial: bool) -> None:
         if future is not self._underway:
             return
         try:
@@ -88,15 +96,24 @@ class FrameReader:
         except (CancelledError, CEKWorldError) as error:
             self._underway = None
             if not partial:
-                self.stop()
-                self.failed.emit(error if isinstance(error, CEKWorldError) else CEKWorldError("Reading was stopped."))
+                self._fail(error if isinstance(error, CEKWorldError) else CEKWorldError("Reading was stopped."))
                 return
             # A glance that fails costs nothing: the preview stays, and the next rest of the slider asks again.
             self._next()
         else:
-            self._copy.start(frame.voxels, lambda voxels: self._copied(frame.t_s, voxels, put))
+            copies: Sequence[Any] = [np.empty_like(frame.voxels)] if partial else self._room(frame.t_s)
+            self._copy.start(
+                frame.voxels, copies, lambda: self._copied(frame.t_s, copies, partial), lambda e: self._fail(no_room(e))
+            )
 
-    def _copied(self, time_s: float, voxels: np.ndarray, put: Callable[[float, np.ndarray], None]) -> None:
+    def _copied(self, time_s: float, copies: Sequence[Any], partial: bool) -> None:
         self._underway = None
-        put(time_s, voxels)
+        if partial:
+            self._take_glance(time_s, copies[0])
+        else:
+            self._take_phase(time_s, copies)
         self._next()
+
+    def _fail(self, error: CEKWorldError) -> None:
+        self.stop()
+        self.failed.emit(error)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 
 import qt
+import slicer
 
 from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.machine_state import Gpu, parse_gpus
@@ -22,7 +23,7 @@ class GpuQuery:
 
     def __init__(self, tell: Callable[[list[Gpu]], None]) -> None:
         self._tell = tell
-        self._process = qt.QProcess()
+        self._process = qt.QProcess(slicer.app)  # with a parent: see ``qprocess_transport``
         self._connections = Connections()
         self._connections.add(self._process, "finished(int,QProcess::ExitStatus)", self._finished)
 
@@ -36,6 +37,7 @@ class GpuQuery:
     def close(self) -> None:
         self._connections.end()
         self._process.kill()
+        self._process.deleteLater()
 
     def _finished(self, code: int, status: int) -> None:
         answer = bytes(self._process.readAllStandardOutput().data()).decode("utf-8", "replace")

@@ -14,7 +14,8 @@ from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.scene.acquired_series import series_of_multivolume, series_of_sequence
-from CEKWorldLib.scene.geometry import volume_of, world_to_ijk
+from CEKWorldLib.scene.geometry import grid_of, world_to_ijk
+from CEKWorldLib.scene.images import array_of
 from CEKWorldLib.scene.owned_nodes import ROLE_KEY
 
 _UIDS = "DICOM.instanceUIDs"  # the instances a volume was loaded from, in one text
@@ -59,15 +60,21 @@ def series_of(node: Any, times_s: Sequence[float] | None, injection_s: float | N
 
 
 def pre_contrast(node: Any) -> Volume:
-    """A copy of a volume, as the user may go on to edit the node.
+    """A volume with the node's own voxels, in the type they are stored in.
 
     Raises:
         CEKWorldError: no voxels, moved by a transform, or a colour image.
     """
     if node.GetImageData() is not None and node.GetImageData().GetNumberOfScalarComponents() != 1:
         raise CEKWorldError(f"The volume '{node.GetName()}' has several values per voxel; choose a plain MR volume.")
-    volume = volume_of(node)
-    return volume.like(np.array(volume.voxels, np.float32, order="C"))
+    return grid_of(node).like(array_of(node.GetImageData()))
+
+
+def unchanged(node: Any) -> Callable[[], bool]:
+    """Tells, whenever it is called, whether a volume's voxels are those of now."""
+    image = node.GetImageData()
+    stamp = image.GetMTime()
+    return lambda: node.GetImageData() is image and image.GetMTime() == stamp
 
 
 def acquisition_of_node(node: Any, file_of_instance: Callable[[str], str]) -> Acquisition:
@@ -99,7 +106,7 @@ def shown_slice(scene: Any, volume_node: Any) -> int:
 
     Without a view the middle one.
     """
-    axis = slice_axis(volume_of(volume_node))
+    axis = slice_axis(grid_of(volume_node))
     to_ijk = world_to_ijk(volume_node)
     last = volume_node.GetImageData().GetDimensions()[2 - axis] - 1
     row = to_ijk[2 - axis]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.gui.choices import OverlayChoice
 from CEKWorldLib.gui.exporting import Report, series_maps
 from CEKWorldLib.gui.sample_store import SampleStore
@@ -34,5 +34,10 @@ def show_overlay(session: SceneSession, choice: OverlayChoice, store: SampleStor
     else:
         if store is None:
             raise CEKWorldError("Uncertainty needs at least two samples; raise their number and synthesize again.")
-        spread = store.enhancement_spread()
+
+        def progress(done: int, total: int) -> None:
+            if not report("Comparing the samples", done, total):
+                raise Cancelled("Stopped; the samples were not compared.")
+
+        spread = store.enhancement_spread(progress)
         session.overlay.show_uncertainty(spread, max(float(np.percentile(spread, _STRONGEST)), 1e-6))

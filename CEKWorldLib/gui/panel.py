@@ -25,13 +25,15 @@ from CEKWorldLib.gui.synthesize_section import SynthesizeSection
 from CEKWorldLib.gui.time_section import TimeSection
 from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.gui.worker_holder import EndableTransport, WorkerHolder
-from CEKWorldLib.scene.geometry import volume_of
+from CEKWorldLib.kinetics.settings import Settings
+from CEKWorldLib.scene.geometry import grid_of
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.worker.interface import Status
 
 _FIRST_LOOK_S = 70.0  # after arrival: tissue enhances, and most lesions are near their peak
 _SOURCE_FRAMES = 2  # at injection and at arrival: nothing to take off yet, and no curve
 _EXIT_MS = 2000  # for the worker, when Slicer quits
+_SETTLED_MS = 500  # of a definition that is being changed, before the overlay is computed anew
 
 
 class Panel:
@@ -56,6 +58,8 @@ class Panel:
         self._application = application
         self._parameters: Parameters | None = None
         self._overlay = OverlayChoice.NONE
+        self._overlay_settings = Settings()
+        self._overlay_soon = make_timer(self._redo_overlay)
         self._arrival_s: float | None = None
         self.session = SceneSession(application.scene, self._scene_closed)
         self.workers = WorkerHolder(connect)
@@ -109,7 +113,7 @@ class Panel:
         self.session.layers.restore()
         self.session.caption.clear()
         self._application.restore_layout()
-        self._overlay = OverlayChoice.NONE
+        self._forget_overlay()
 
     def close(self) -> None:
         """The module is unloaded, or loaded anew."""
@@ -164,7 +168,7 @@ class Panel:
 
     def _measure_anew(self) -> None:
         """The series is another: what is shown of it and measured on it is done again."""
-        self._overlay = OverlayChoice.NONE
+        self._forget_overlay()
         self.update()
         self.meter.measure()
 
@@ -193,15 +197,23 @@ class Panel:
             self.session.subtracted = parameters.subtraction
             self.time.scrubber.refresh()
         if parameters.projection:
-            grid = volume_of(self.session.output)
+            grid = grid_of(self.session.output)
             self.session.layers.project(max(n * s for n, s in zip(grid.shape[::-1], grid.spacing, strict=True)))
         else:
             self.session.layers.stop_projecting()
         if parameters.overlay is not self._overlay:
             self._show_overlay(parameters)
+        elif self._overlay is OverlayChoice.CURVE_TYPES and self.session.settings != self._overlay_settings:
+            self._overlay_soon.start(_SETTLED_MS)  # no dialog while a spin box is held
+
+    def _redo_overlay(self) -> None:
+        if self._parameters is not None and self.session.is_open and self._overlay is self._parameters.overlay:
+            self._show_overlay(self._parameters)
 
     def _show_overlay(self, parameters: Parameters) -> None:
         wanted, self._overlay = parameters.overlay, parameters.overlay
+        self._overlay_settings = self.session.settings
+        self._overlay_soon.stop()
         busy = self._application.busy(_("Computing the overlay"))
         try:
             with errors_shown(self._application):
@@ -219,4 +231,9 @@ class Panel:
         self.curves.forget()
         self.export.forget()
         self.time.clear()
-        self._arrival_s, self._overlay = None, OverlayChoice.NONE
+        self._arrival_s = None
+        self._forget_overlay()
+
+    def _forget_overlay(self) -> None:
+        self._overlay = OverlayChoice.NONE
+        self._overlay_soon.stop()

@@ -40,11 +40,15 @@ class Parameters:
         projection: maximum intensity projection.
         overlay: what lies over the images.
         regionNode: segmentation, box, closed curve or points.
+        tissueNode: likewise, with a single region: the reference tissue.
         mode: which voxels a curve is the mean of.
         followRegion: measures again while the region is edited.
         bandOf: what the plateau's band is a percentage of.
         comparedWith: the sample the delayed phase is compared with.
         earlyTime: t_e, s.
+        lateTime: t_l, s; 0 takes the last phase of 240 to 480 s.
+        seriesArrival: bolus arrival of an acquired series, s; 0 finds it on each curve.
+        noise: standard deviation of a sample, in signal units; 0 takes that of the air in maps, and none in regions.
         band: %.
         gate: %.
         exportPhases: whether the DICOM export writes them.
@@ -72,11 +76,21 @@ class Parameters:
         | vtkMRMLMarkupsFiducialNode
         | None
     )
+    tissueNode: (
+        vtkMRMLSegmentationNode
+        | vtkMRMLMarkupsROINode
+        | vtkMRMLMarkupsClosedCurveNode
+        | vtkMRMLMarkupsFiducialNode
+        | None
+    )
     mode: CurveMode = CurveMode.MEAN
     followRegion: bool = True
     bandOf: BandOf = BandOf.SIGNAL
     comparedWith: ComparedWith = ComparedWith.EARLY
     earlyTime: Annotated[float, WithinRange(10.0, 600.0)] = Settings.t_e_s
+    lateTime: Annotated[float, WithinRange(0.0, 3600.0)] = 0.0
+    seriesArrival: Annotated[float, WithinRange(0.0, 600.0)] = 0.0
+    noise: Annotated[float, WithinRange(0.0, 1e6)] = 0.0
     band: Annotated[float, WithinRange(0.0, 50.0)] = Settings.band_percent
     gate: Annotated[float, WithinRange(0.0, 500.0)] = Settings.gate_percent
     exportPhases: bool = True
@@ -106,7 +120,9 @@ def curve_settings(parameters: Parameters, arrival_s: float | None) -> Settings:
         definition=parameters.bandOf.definition,
         reference=parameters.comparedWith.reference,
         t_e_s=parameters.earlyTime,
+        t_l_s=parameters.lateTime or None,
         band_percent=parameters.band,
         gate_percent=parameters.gate,
-        arrival_s=arrival_s,
+        arrival_s=arrival_s if arrival_s is not None else parameters.seriesArrival or None,
+        noise_sd=parameters.noise or None,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import qt
+import slicer
 
 from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.worker_command import python_program, worker_environment
@@ -44,7 +45,8 @@ class QProcessTransport:
         self._unsent: list[str] = []
         self._pid: int | None = None
         self._has_ended = False
-        self._process = qt.QProcess()
+        # With a parent, as it goes with its last Python reference otherwise, which may be inside its own signal.
+        self._process = qt.QProcess(slicer.app)
         self._process.setProcessChannelMode(qt.QProcess.SeparateChannels)
         variables = qt.QProcessEnvironment.systemEnvironment()
         for name, value in (worker_environment() if environment is None else environment).items():
@@ -61,13 +63,17 @@ class QProcessTransport:
         self._process.start(self._program, self._arguments)
 
     def write(self, line: str) -> None:
+        if self._has_ended:
+            return
         if self._process.state() == qt.QProcess.Running:
             self._process.write(f"{line}\n".encode())
-        elif not self._has_ended:
+        else:
             self._unsent.append(line)
 
     def kill(self) -> None:
         """Ends launcher and worker: ``PythonSlicer`` only starts Python, and would leave it behind."""
+        if self._has_ended:
+            return
         if self._pid is not None:
             with suppress(OSError):  # it has ended already
                 os.kill(self._pid, _SIGKILL)
@@ -114,6 +120,7 @@ class QProcessTransport:
             self._has_ended = True
             self._pid = None
             self._connections.end()
+            self._process.deleteLater()
             self.on_exit(code)
 
 

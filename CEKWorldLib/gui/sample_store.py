@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.worker.volume_file import VolumeFile
 
 
 class SampleStore:
@@ -35,31 +35,30 @@ class SampleStore:
         return list(self._samples)
 
     def begin(self) -> None:
-        """Begins the next sample; its phases are put in by their times.
+        """Begins the next sample; its phases are written to ``room``."""
+        path, shape = self._path(len(self._samples)), (len(self.times_s), *self._shape)
+        with path.open("wb") as file:
+            file.truncate(4 * int(np.prod(shape, dtype=np.int64)))
+        self._samples.append(np.memmap(path, np.float32, "r", shape=shape))
 
-        Raises:
-            CEKWorldError: the disk is full.
-        """
-        path = Path(self._folder.name, f"{len(self._samples)}.f32")
-        try:
-            self._samples.append(np.memmap(path, np.float32, "w+", shape=(len(self.times_s), *self._shape)))
-        except OSError as error:
-            raise CEKWorldError(
-                f"There is no room for another sample in {path.parent.parent} ({error.strerror}); ask for fewer."
-            ) from error
-
-    def put(self, time_s: float, voxels: np.ndarray) -> None:
-        """Takes a phase of the latest sample."""
-        self._samples[-1][self.times_s.index(time_s)] = voxels
+    def room(self, time_s: float) -> VolumeFile:
+        """Where a phase of the latest sample goes."""
+        phase = self.times_s.index(time_s)
+        return VolumeFile(self._path(len(self._samples) - 1), phase * self._samples[-1][phase].nbytes, self._shape)
 
     def voxels(self, time_s: float) -> np.ndarray:
         """A phase of the first sample, as ``scene.region_curves`` reads frames."""
         return self._samples[0][self.times_s.index(time_s)]
 
-    def enhancement_spread(self) -> np.ndarray:
-        """(slices, rows, columns) standard deviation over the samples, in signal units, largest over the phases."""
+    def enhancement_spread(self, progress: Callable[[int, int], None]) -> np.ndarray:
+        """(slices, rows, columns) standard deviation over the samples, in signal units, largest over the phases.
+
+        Args:
+            progress: told how many phases of how many are done; may raise to stop.
+        """
         largest = np.zeros(self._shape, np.float32)
         for phase in range(len(self.times_s)):
+            progress(phase, len(self.times_s))
             np.maximum(largest, np.std([sample[phase] for sample in self._samples], axis=0, ddof=1), out=largest)
         return largest
 
@@ -67,3 +66,6 @@ class SampleStore:
         """Removes the samples."""
         self._samples.clear()
         self._folder.cleanup()
+
+    def _path(self, sample: int) -> Path:
+        return Path(self._folder.name, f"{sample}.f32")

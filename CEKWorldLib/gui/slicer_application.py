@@ -87,18 +87,24 @@ class SlicerApplication:
         interaction.SetCurrentInteractionMode(interaction.Place)
 
     def file_of_instance(self, uid: str) -> str:
-        database = slicer.dicomDatabase
-        return database.fileForInstance(uid) if database is not None and database.isOpen else ""
+        database = _open_database()
+        return database.fileForInstance(uid) if database is not None else ""
 
     def import_dicom(self, folder: Path) -> None:
         from DICOMLib import DICOMUtils
 
-        database = slicer.dicomDatabase
-        if database is None or not database.isOpen:
+        database = _open_database()
+        if database is None:
             raise CEKWorldError(_("The DICOM database is not open; open the module DICOM once, and try again."))
         if not DICOMUtils.importDicom(str(folder), database, copyFiles=True):
             raise CEKWorldError(_("The DICOM database did not take the images; the error log says why."))
         logging.info("Images were imported into the DICOM database")
+
+
+def _open_database() -> Any | None:
+    """The DICOM database; ``slicer`` has none where the module DICOM is switched off or has not been set up yet."""
+    database = getattr(slicer, "dicomDatabase", None)
+    return database if database is not None and database.isOpen else None
 
 
 class ProgressDialog:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -14,6 +14,7 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Acquisition, Anatomy, Injection
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.gui.frame_reading import FrameReader
+from CEKWorldLib.gui.gradual_copy import GradualCopy, Target, no_room
 from CEKWorldLib.gui.sample_store import SampleStore
 from CEKWorldLib.gui.signals import Signal
 from CEKWorldLib.gui.timers import MakeTimer
@@ -44,7 +45,7 @@ class Request:
 
     Attributes:
         name: of the exam, as its node is called.
-        volume: pre-contrast.
+        volume: pre-contrast, voxels of any type; they are copied within the first rounds of the event loop.
         times_s: key times.
         injection: the virtual one.
         anatomy: the body region, where the user has named it.
@@ -52,6 +53,7 @@ class Request:
         seed: of the first sample; further ones take the numbers after it.
         samples: how many; more than one tells how sure the curves are.
         first_slice: the slice the user looks at, which is made first; None takes the middle.
+        is_current: whether the volume is still as it was; asked once it is copied.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Request:
     seed: int = 0
     samples: int = 1
     first_slice: int | None = None
+    is_current: Callable[[], bool] = lambda: True
 
 
 class SynthesisRun:
@@ -95,7 +98,7 @@ class SynthesisRun:
         self.collected, self.noticed, self.failed = Signal(), Signal(), Signal()
         self._session = session
         self._shown_time = shown_time
-        self._make_timer = make_timer
+        self._copy = GradualCopy(make_timer)  # of the exam first, then of frames
         self._impatience = make_timer(self._restart)
         self._client: WorkerClient | None = None
         self._reader: FrameReader | None = None
@@ -116,7 +119,7 @@ class SynthesisRun:
         # In the end the first once more, from the worker's cache: times between the phases are read from the latest.
         self._seeds = [request.seed, *further, *([request.seed] if further else [])]
         self._to(Step.OPENING)
-        self._then(client.opened, self._model_opened)
+        self._copy_exam()  # while the worker loads the model
 
     def cancel(self) -> None:
         """Stops; what is shown stays."""
@@ -137,6 +140,7 @@ class SynthesisRun:
         """Lets go of run and samples, as when the scene is closed."""
         self._token = object()
         self._impatience.stop()
+        self._copy.stop()
         if self._client is not None and self.is_running:
             self._client.cancel()
         if self._reader is not None:
@@ -151,13 +155,35 @@ class SynthesisRun:
 
     # The steps
 
+    def _copy_exam(self) -> None:
+        """Copies the volume for the panel and for the worker, and touches the memory that previews need."""
+        client, request = self._present
+        shape = request.volume.shape
+        try:
+            name, file = client.exam_file(shape)
+        except CEKWorldError as error:
+            self._ended(error)
+            return
+        own, *scratch = (np.empty(shape, np.float32) for _ in range(3))
+
+        def copied() -> None:
+            if not request.is_current():
+                self._ended(CEKWorldError("The volume was changed while it was read; press Apply again."))
+                return
+            self.request = replace(request, volume=request.volume.like(own))
+            self._scratch, self._file = scratch, name
+            self._then(client.opened, self._model_opened)
+
+        targets: list[Target] = [own, file, *scratch]
+        self._copy.start(request.volume.voxels, targets, copied, lambda error: self._ended(no_room(error)))
+
     def _model_opened(self, opened: Opened) -> None:
         client, request = self._present
         self._model = opened
         self._to(Step.PREPARING)
         volume = request.volume
         geometry = Geometry(volume.shape, volume.spacing, volume.origin, volume.direction)
-        voxels = Voxels(volume.voxels, geometry, request.acquisition)
+        voxels = Voxels(volume.voxels, geometry, request.acquisition, self._file)
         self._then(client.prepare(voxels, request.anatomy), self._exam_taken)
 
     def _exam_taken(self, prepared: Prepared) -> None:
@@ -166,8 +192,8 @@ class SynthesisRun:
             self.noticed.emit(warning)
         provenance = Provenance(self._model.model, self._model.model_sha256, request.seed)
         arrival_s = request.injection.arrival_s
-        self._session.open_exam(request.name, request.volume, provenance, arrival_s, _BRIGHTEST)
-        self._reader = FrameReader(client, self._make_timer, self._take_phase, self._take_glance)
+        self._session.open_exam(request.name, request.volume, provenance, arrival_s, _BRIGHTEST, self._scratch)
+        self._reader = FrameReader(client, self._copy, self._room, self._take_phase, self._take_glance)
         self._reader.collected.connect(self._phases_taken)
         self._reader.failed.connect(self._ended)
         if request.samples > 1:
@@ -180,7 +206,11 @@ class SynthesisRun:
         seed = self._seeds.pop(0)
         is_first, is_last = self._sample == 0, self._sample == request.samples
         if self._sampled is not None and not is_last:
-            self._sampled.begin()
+            try:
+                self._sampled.begin()
+            except OSError as error:
+                self._ended(no_room(error))
+                return
         self._to(Step.SYNTHESIZING if is_first else Step.SAMPLING)
         token = self._token
         future = client.synthesize(
@@ -204,7 +234,7 @@ class SynthesisRun:
             self.metadata = reply.metadata
             self._to(Step.READING)
         if self._reader is not None:
-            self._reader.collect(request.times_s)
+            self._reader.collect(request.times_s if self._sampled is not None else self._synthetic_times)
 
     def _phases_taken(self) -> None:
         is_first = self._sample == 0
@@ -224,13 +254,16 @@ class SynthesisRun:
 
     # What arrives
 
-    def _take_phase(self, time_s: float, voxels: np.ndarray) -> None:
+    def _room(self, time_s: float) -> list[Target]:
+        """Where a phase goes: of the first sample into the session, and of all samples there are into the store."""
         _, request = self._present
-        if self._sampled is not None:
-            self._sampled.put(time_s, voxels)
-        # Up to arrival the volume is the source itself, which the session has at these two times.
-        if self._sample == 0 and time_s not in (0.0, request.injection.arrival_s):
-            self._session.put_frame(time_s, voxels)
+        is_shown = self._sample == 0 and time_s in self._synthetic_times
+        room: list[Target] = [np.empty(request.volume.shape, np.float32)] if is_shown else []
+        return room if self._sampled is None else [*room, self._sampled.room(time_s)]
+
+    def _take_phase(self, time_s: float, copies: Sequence[Any]) -> None:
+        if self._sample == 0 and time_s in self._synthetic_times:
+            self._session.put_frame(time_s, copies[0])
 
     def _take_glance(self, time_s: float, voxels: np.ndarray) -> None:
         if self._session.is_open:
@@ -272,6 +305,12 @@ class SynthesisRun:
     def _restart(self) -> None:
         if self._client is not None:
             self._client.restart()
+
+    @property
+    def _synthetic_times(self) -> list[float]:
+        """Without those at which the session shows the source itself: injection and arrival."""
+        _, request = self._present
+        return [time_s for time_s in request.times_s if time_s not in (0.0, request.injection.arrival_s)]
 
     @property
     def _present(self) -> tuple[WorkerClient, Request]:

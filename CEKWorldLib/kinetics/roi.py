@@ -135,11 +135,16 @@ def roi_curves(
         results.append(_measure(name, frames, times_s, mask, settings, own_mode, voxel_mm3, slice_axis))
     if reference is None:
         return results
-    tissue = float(next(r for r in results if r.name == reference).statistics.percent_enhancement)
-    if tissue < settings.ser_floor_percent:
-        tissue = float("nan")
+    return relative_to(next(r for r in results if r.name == reference), results)
+
+
+def relative_to(tissue: RoiResult, results: Sequence[RoiResult]) -> list[RoiResult]:
+    """Adds each region's enhancement relative to that of a reference tissue on the same series."""
+    enhancement = float(tissue.statistics.percent_enhancement)
+    if enhancement < tissue.settings.ser_floor_percent:
+        enhancement = float("nan")
     return [
-        replace(r, reference=reference, relative_enhancement=float(r.statistics.percent_enhancement / tissue))
+        replace(r, reference=tissue.name, relative_enhancement=float(r.statistics.percent_enhancement / enhancement))
         for r in results
     ]
 

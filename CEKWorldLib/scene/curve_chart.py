@@ -36,7 +36,6 @@ class CurveChart:
         self._name = name
         self._provenance = provenance
         self._lines: dict[str, PlotLine] = {}
-        self._curves = 0
         self._range = _LEAST_RANGE
         self._verticals: dict[str, tuple[float, LineStyle]] = {}
 
@@ -55,7 +54,7 @@ class CurveChart:
         return chart
 
     def show_curves(self, results: Sequence[RoiResult], colours: Sequence[Colour]) -> None:
-        """Replaces the curves, and the lines at t_e and t_l of the first.
+        """Replaces the curves with the bands of their samples, and the lines at t_e and t_l of the first.
 
         Args:
             results: one per region.
@@ -65,10 +64,14 @@ class CurveChart:
         was_modifying = chart.StartModify()
         for n, (result, colour) in enumerate(zip(results, colours, strict=True)):
             self._draw(f"curve {n}", result.name, result.times_s, result.enhancement, LineStyle(colour, markers=True))
-        for n in range(len(results), self._curves):
-            self._erase(f"curve {n}")
-        self._curves = len(results)
-        self._range = _value_range([result.enhancement for result in results])
+            self._draw_band(n, result, colour)
+        n = len(results)
+        while self._line(f"curve {n}").is_drawn:  # be it of the exam before, whose nodes are gone on with
+            for role in (f"curve {n}", *_band_roles(n)):
+                self._erase(role)
+            n += 1
+        bands = [edge for result in results for edge in _band(result)]
+        self._range = _value_range([*(result.enhancement for result in results), *bands])
         self._set_verticals(results)
         chart.EndModify(was_modifying)
 
@@ -84,6 +87,15 @@ class CurveChart:
 
     def hide_hover(self) -> None:
         self._erase("hover")
+
+    def _draw_band(self, n: int, result: RoiResult, colour: Colour) -> None:
+        """Two thin lines around a curve where several samples tell its spread, else none."""
+        band = _band(result)
+        for role, sign, edge in zip(_band_roles(n), "-+", band or (None, None), strict=True):
+            if edge is None:
+                self._erase(role)
+            else:
+                self._draw(role, f"{result.name} mean {sign} SD", result.times_s, edge, LineStyle(colour, width=1.0))
 
     def _set_verticals(self, results: Sequence[RoiResult]) -> None:
         low, high = self._range
@@ -102,16 +114,29 @@ class CurveChart:
         self._draw(name, name, np.full(2, time_s), np.array(self._range), style)
 
     def _draw(self, role: str, name: str, x: np.ndarray, y: np.ndarray, style: LineStyle) -> None:
-        line = self._lines.setdefault(role, PlotLine(self._nodes, role, self._provenance))
-        series = line.update(name, x, y, style)
+        series = self._line(role).update(name, x, y, style)
         if not self.node.HasPlotSeriesNodeID(series.GetID()):
             self.node.AddAndObservePlotSeriesNodeID(series.GetID())
 
     def _erase(self, role: str) -> None:
-        line = self._lines.pop(role, None)
+        self._line(role).remove()  # the chart lets go of a series that leaves the scene
+        self._lines.pop(role, None)
         self._verticals.pop(role, None)
-        if line is not None:
-            line.remove()  # the chart lets go of a series that leaves the scene
+
+    def _line(self, role: str) -> PlotLine:
+        return self._lines.setdefault(role, PlotLine(self._nodes, role, self._provenance))
+
+
+def _band_roles(n: int) -> tuple[str, str]:
+    return f"curve {n} lower", f"curve {n} upper"
+
+
+def _band(result: RoiResult) -> tuple[np.ndarray, ...]:
+    """Mean of the samples less and plus their standard deviation, (T,) percent; nothing where there is one sample."""
+    if result.uncertainty is None:
+        return ()
+    mean, sd = result.uncertainty.enhancement_mean, result.uncertainty.enhancement_sd
+    return mean - sd, mean + sd
 
 
 def _value_range(curves: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -74,18 +74,19 @@ class FrameStore:
         """The voxels of a time that has a frame, shared."""
         return array_of(self._images[time_s])
 
-    def around(self, time_s: float) -> list[tuple[float, np.ndarray]]:
-        """Weights and voxels whose sum is the volume at a time: linear between frames, held before and after.
+    def around(self, time_s: float) -> list[tuple[float, Any]]:
+        """Weights and frames whose sum is the volume at a time: linear between frames, held before and after.
 
         Raises:
             LookupError: there is no frame.
         """
-        if self._glance is not None and self._glance[0] == time_s and time_s not in self._images:
-            return [(1.0, array_of(self._glance[1]))]
+        exact = self.image(time_s)
+        if exact is not None:
+            return [(1.0, exact)]
         if not self._times:
             raise LookupError("there are no frames yet")
         after = bisect_left(self._times, time_s)
-        if after == len(self._times) or (after == 0 and self._times[0] >= time_s):
+        if after in (0, len(self._times)):
             return [(1.0, self._used(self._times[min(after, len(self._times) - 1)]))]
         left, right = self._times[after - 1], self._times[after]
         share = (time_s - left) / (right - left)
@@ -98,9 +99,9 @@ class FrameStore:
         self._bytes = 0
         self._glance = None
 
-    def _used(self, time_s: float) -> np.ndarray:
+    def _used(self, time_s: float) -> Any:
         self._images.move_to_end(time_s)
-        return array_of(self._images[time_s])
+        return self._images[time_s]
 
     def _drop(self, time_s: float) -> None:
         image = self._images.pop(time_s, None)

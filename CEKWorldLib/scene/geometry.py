@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,16 @@ def volume_of(node: Any) -> Volume:
     Raises:
         CEKWorldError: no voxels, or moved by a transform.
     """
+    grid = grid_of(node)
+    return replace(grid, voxels=np.asarray(array_of(node.GetImageData()), np.float32))
+
+
+def grid_of(node: Any) -> Volume:
+    """The geometry of a volume node: a volume of zeros that takes neither time nor memory.
+
+    Raises:
+        CEKWorldError: no voxels, or moved by a transform.
+    """
     if node.GetImageData() is None:
         raise CEKWorldError(f"The volume '{node.GetName()}' has no voxels; load it again.")
     if node.GetParentTransformNode() is not None:
@@ -38,7 +49,7 @@ def volume_of(node: Any) -> Volume:
     node.GetIJKToRASDirections(directions)
     ras_to_lps = np.array([-1.0, -1.0, 1.0])
     return Volume(
-        voxels=np.asarray(array_of(node.GetImageData()), np.float32),
+        voxels=np.broadcast_to(np.float32(0), node.GetImageData().GetDimensions()[::-1]),
         spacing=node.GetSpacing(),
         origin=tuple((np.array(node.GetOrigin()) * ras_to_lps).tolist()),
         direction=tuple((np.array(directions) * ras_to_lps[:, None]).ravel().tolist()),

@@ -26,9 +26,16 @@ class Window:
     high: float
 
     @classmethod
-    def of(cls, frames: Iterable[np.ndarray]) -> Window:
-        """One window for a whole series: from its darkest to its brightest percentile, air and vessels left out."""
-        bounds = [np.percentile(frame[::_STRIDE, ::_STRIDE, ::_STRIDE], (1.0, 99.5)) for frame in frames]
+    def of(cls, frames: Iterable[np.ndarray], source: np.ndarray | float = 0.0) -> Window:
+        """One window for a whole series: from its darkest to its brightest percentile, air and vessels left out.
+
+        Args:
+            frames: (slices, rows, columns) each.
+            source: what is taken off each of them.
+        """
+        some = (slice(None, None, _STRIDE),) * 3
+        taken_off = source if isinstance(source, float) else source[some]
+        bounds = [np.percentile(frame[some] - taken_off, (1.0, 99.5)) for frame in frames]
         low, high = min(b[0] for b in bounds), max(b[1] for b in bounds)
         return cls(float(low), float(max(high, low + 1e-6)))
 

@@ -84,6 +84,10 @@ class PlotLine:
         _fill(table, x, y)
         return series
 
+    @property
+    def is_drawn(self) -> bool:
+        return self._nodes.find(f"{self._role} series") is not None
+
     def remove(self) -> None:
         self._nodes.remove(f"{self._role} series")
         self._nodes.remove(f"{self._role} table")

@@ -25,7 +25,7 @@ from CEKWorldLib.scene.owned_nodes import OwnedNodes
 from CEKWorldLib.scene.phase_sequence import publish_phases
 from CEKWorldLib.scene.provenance import Provenance
 from CEKWorldLib.scene.region import Region
-from CEKWorldLib.scene.region_curves import region_curve
+from CEKWorldLib.scene.region_curves import Frames, region_curve
 from CEKWorldLib.scene.series_view import SeriesView, Shown
 from CEKWorldLib.scene.slice_layers import SliceLayers
 
@@ -65,7 +65,15 @@ class SceneSession:
         self._observers.add(scene, slicer.vtkMRMLScene.StartCloseEvent, self._forget)
         self._observers.add(scene, slicer.vtkMRMLScene.EndCloseEvent, self._tell_closed)
 
-    def open_exam(self, name: str, pre: Volume, provenance: Provenance, arrival_s: float, brightest: float) -> None:
+    def open_exam(
+        self,
+        name: str,
+        pre: Volume,
+        provenance: Provenance,
+        arrival_s: float,
+        brightest: float,
+        scratch: Sequence[np.ndarray] | None = None,
+    ) -> None:
         """Takes a pre-contrast volume whose frames are going to be synthesized; it is the volume up to bolus arrival.
 
         Args:
@@ -74,9 +82,12 @@ class SceneSession:
             provenance: how the frames are made.
             arrival_s: bolus arrival, seconds after injection start.
             brightest: how much brighter than ``pre`` the window's white is; 2 suits breast and liver.
+            scratch: two float32 arrays of the exam's shape, whose memory was touched already: at 65 MB that takes up
+                to 240 ms, so viewers that must not wait make them bit by bit. None makes them here.
         """
         window = Window.of([pre.voxels])
-        self._begin(name, pre, provenance, Window(window.low, window.low + brightest * (window.high - window.low)))
+        window = Window(window.low, window.low + brightest * (window.high - window.low))
+        self._begin(name, pre, provenance, window, scratch)
         for time_s in sorted({0.0, arrival_s}):
             self._frames.put(time_s, pre.voxels, keep=True)
         self.show(0.0)
@@ -185,9 +196,24 @@ class SceneSession:
         Raises:
             CEKWorldError: a region without a curve, or fewer than three frames.
         """
-        results = [self._curve(region, mode) for region in regions]
+        results = [self.curve(region, mode) for region in regions]
         self.chart.show_curves(results, [region.colour for region in regions])
         return results
+
+    def curve(self, region: Region, mode: Mode, frames: Frames | None = None) -> RoiResult:
+        """Measures a region without showing it.
+
+        Args:
+            region: on the exam's grid.
+            mode: which voxels the curve is the mean of.
+            frames: another series of the exam; None takes what is shown.
+
+        Raises:
+            CEKWorldError: as ``measure``.
+        """
+        grid = self._opened.grid
+        voxel_mm3 = float(np.prod(grid.spacing))
+        return region_curve(frames or self._frames, region, self.settings, mode, voxel_mm3, slice_axis(grid))
 
     def follow_mouse(self, on: bool) -> None:
         """Shows the curve of the voxel under the mouse, or stops."""
@@ -227,14 +253,17 @@ class SceneSession:
         if voxels.shape != self._opened.grid.shape:
             raise CEKWorldError(f"A frame of {voxels.shape} does not fit the exam's {self._opened.grid.shape}.")
 
-    def _begin(self, name: str, grid: Volume, provenance: Provenance | None, window: Window) -> None:
+    def _begin(
+        self,
+        name: str,
+        grid: Volume,
+        provenance: Provenance | None,
+        window: Window,
+        scratch: Sequence[np.ndarray] | None = None,
+    ) -> None:
         self._frames.clear()
-        self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window)
-
-    def _curve(self, region: Region, mode: Mode) -> RoiResult:
-        grid = self._opened.grid
-        volume = float(np.prod(grid.spacing))
-        return region_curve(self._frames, region, self.settings, mode, volume, slice_axis(grid))
+        scratch = scratch or [np.empty(grid.shape, np.float32) for _ in range(2)]
+        self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window, scratch)
 
     def _hovered(self, voxel: Voxel | None) -> None:
         if voxel is None or len(self._frames.times_s) < _FEWEST:
@@ -242,7 +271,7 @@ class SceneSession:
             return
         k, j, i = (slice(index, index + 1) for index in voxel)
         region = Region("voxel", self._opened.grid.shape, (k, j, i), np.ones((1, 1, 1), bool), (1.0, 1.0, 1.0))
-        result = self._curve(region, "mean")
+        result = self.curve(region, "mean")
         self.chart.show_hover(result.times_s, result.enhancement)
 
     def _forget(self) -> None:
@@ -271,11 +300,12 @@ class _OpenSeries:
         grid: Volume,
         provenance: Provenance | None,
         window: Window,
+        scratch: Sequence[np.ndarray],
     ) -> None:
         self.name = name
         self.grid = grid
         self.provenance = provenance
         self.output = OutputVolume(nodes, name, grid, provenance, window)
-        self.view = SeriesView(frames, self.output, grid.voxels, provenance is not None)
+        self.view = SeriesView(frames, self.output, grid.voxels, provenance is not None, scratch)
         self.chart = CurveChart(nodes, name, provenance)
         self.overlay = Overlay(nodes, layers, grid, provenance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +40,12 @@ class SeriesView:
         output: where it is shown.
         pre: pre-contrast voxels, float32 (slices, rows, columns), taken off in subtraction.
         synthetic: whether captions say so.
+        scratch: two arrays of the same shape and type, for what lies between frames.
     """
 
-    def __init__(self, frames: FrameStore, output: OutputVolume, pre: np.ndarray, synthetic: bool) -> None:
+    def __init__(
+        self, frames: FrameStore, output: OutputVolume, pre: np.ndarray, synthetic: bool, scratch: Sequence[np.ndarray]
+    ) -> None:
         self._frames = frames
         self._output = output
         self._pre = pre
@@ -49,7 +53,7 @@ class SeriesView:
         self._subtracted = False
         self._other_window: Window | None = None  # that of the mode which is not on
         # Two, for a swap of the image that is shown for itself would tell no view to draw.
-        self._buffers: list[Any] = []
+        self._buffers = [image_of(array) for array in scratch]
 
     @property
     def subtracted(self) -> bool:
@@ -71,17 +75,17 @@ class SeriesView:
         Raises:
             LookupError: there is no frame at all.
         """
-        image = self._frames.image(time_s)
-        exact = image is not None
-        if image is None or self._subtracted:
-            terms = self._frames.around(time_s)
-            image = self._blended([*terms, (-1.0, self._pre)] if self._subtracted else terms)
-        self._output.show(image, time_s)
+        exact = self._frames.image(time_s) is not None
+        terms = self._frames.around(time_s)
+        if len(terms) > 1 or self._subtracted:
+            arrays = [(weight, array_of(image)) for weight, image in terms]
+            shown = self._blended([*arrays, (-1.0, self._pre)] if self._subtracted else arrays)
+        else:
+            shown = terms[0][1]
+        self._output.show(shown, time_s)
         return Shown(time_s, exact, self._subtracted, caption(time_s, self._synthetic, exact))
 
     def _blended(self, terms: list[tuple[float, np.ndarray]]) -> Any:
-        if not self._buffers:
-            self._buffers = [image_of(np.empty(self._pre.shape, np.float32)) for _ in range(2)]
         self._buffers.reverse()
         weighted_sum(terms, array_of(self._buffers[0]))
         self._buffers[0].Modified()
@@ -89,5 +93,5 @@ class SeriesView:
 
     def _window_of_difference(self) -> Window:
         """From no enhancement to the strongest."""
-        differences = [self._frames.voxels(t) - self._pre for t in self._frames.times_s]
-        return Window(0.0, max(Window.of(differences).high, 1e-6))
+        brightest = Window.of((self._frames.voxels(t) for t in self._frames.times_s), self._pre).high
+        return Window(0.0, max(brightest, 1e-6))

@@ -36,6 +36,7 @@ from CEKWorldLib.worker.messages import (
     encode,
 )
 from CEKWorldLib.worker.shared_folder import SharedFolder
+from CEKWorldLib.worker.volume_file import VolumeFile
 
 # A worker that dies so often before it is ready will not get ready: PyTorch is missing, or memory for the model.
 _ATTEMPTS = 3
@@ -97,6 +98,25 @@ class WorkerClient(SynthesisClient):
         self._attempts = 0  # starts since the worker was last ready
         self._recovering: set[int] = set()  # requests that must be answered before it is
         self._start(Status("starting"))
+
+    def exam_file(self, shape: tuple[int, ...]) -> tuple[str, VolumeFile]:
+        """A file for an exam's voxels, to be filled bit by bit where one go takes too long; an earlier one that was
+        not given to ``prepare`` is removed.
+
+        Args:
+            shape: of the exam.
+
+        Returns:
+            Its name, for ``Voxels``, and the file.
+
+        Raises:
+            OutOfMemory: the disk is full.
+        """
+        held = self._held
+        if held.unsent is not None:
+            held.folder.discard(held.unsent)
+        held.unsent = f"exam-{next(self._ids)}.f32"
+        return held.unsent, held.folder.create_exam(held.unsent, shape)
 
     def prepare(
         self, source: Path | Voxels, anatomy: Anatomy | None = None, series: str | int | None = None

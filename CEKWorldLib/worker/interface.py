@@ -56,11 +56,13 @@ class Voxels:
         values: float32 (slices, rows, columns).
         geometry: its place in the patient.
         acquisition: sequence settings, where the viewer knows them.
+        file: that holds them already, one of ``WorkerClient.exam_file``; else they are written to one.
     """
 
     values: np.ndarray
     geometry: Geometry
     acquisition: Acquisition = Acquisition()
+    file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ class Holdings:
         exam: the exam the worker holds, or is to hold again.
         finished: the last finished synthesis of that exam.
         run_read: number of the synthesis that frames are read from now.
+        unsent: file for an exam that is still being written.
     """
 
     folder: SharedFolder
@@ -44,6 +46,7 @@ class Holdings:
     exam: SharedExam | None = None
     finished: Synthesize | None = None
     run_read: int = 0
+    unsent: str | None = None
 
     def present_exam(self) -> SharedExam:
         if self.exam is None:
@@ -51,7 +54,7 @@ class Holdings:
         return self.exam
 
 
-class Job:
+class Job(ABC):
     """A request that waits for its turn, is sent, and answered or not.
 
     Attributes:
@@ -64,9 +67,9 @@ class Job:
         self.future: Future = Future()
         self.id: int | None = None
 
+    @abstractmethod
     def request(self, id: int) -> Request:
         """Makes the request, when its turn has come."""
-        raise NotImplementedError
 
     def finish(self, reply: Any) -> Any:
         """Turns the worker's reply into what the viewer gets."""
@@ -74,9 +77,11 @@ class Job:
 
     def abandon(self) -> None:
         """Takes back what ``request`` did, where no reply comes."""
+        return
 
     def progress(self, event: Progress) -> None:
         """Takes note of how far it is."""
+        return
 
     def error(self) -> BaseException | None:
         """What the finished job failed with; None where it succeeded or nobody waits for it."""
@@ -113,11 +118,18 @@ class PrepareJob(Job):
     def request(self, id: int) -> Prepare:
         self._request = replace(self._request, id=id)
         if self._voxels is not None:
-            name = f"exam-{id}.f32"
-            self.holdings.folder.write(name, self._voxels.values.astype(np.float32, copy=False))
-            self._request = replace(self._request, voxels_file=name)
+            self._request = replace(self._request, voxels_file=self._file(f"exam-{id}.f32", self._voxels))
             self._voxels = None
         return self._request
+
+    def _file(self, name: str, voxels: Voxels) -> str:
+        """The file the voxels are in; they are written to one of this name where they are in none yet."""
+        if voxels.file is None:
+            self.holdings.folder.write(name, voxels.values.astype(np.float32, copy=False))
+            return name
+        if voxels.file == self.holdings.unsent:
+            self.holdings.unsent = None
+        return voxels.file
 
     def finish(self, reply: Prepared) -> Prepared:
         held = self.holdings
@@ -164,7 +176,7 @@ class FrameJob(Job):
 
     def request(self, id: int) -> ReadFrame:
         self._exam = self.holdings.present_exam()
-        self._slot = self._exam.slots.reserve()
+        self._slot = self._exam.reserve()
         return ReadFrame(id, self._t_s, self._exam.frames_file, self._slot, self._partial, self._extrapolate)
 
     def finish(self, reply: FrameReady) -> Frame:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.worker.interface import Frame
 from CEKWorldLib.worker.messages import Prepare, Prepared
 from CEKWorldLib.worker.shared_folder import SharedFolder
@@ -23,6 +24,7 @@ class SharedExam:
         frames_file: its name in the folder.
         frames: the mapped file, (slots, *shape).
         slots: what lies where in it.
+        allocated: slots whose space on the disk is there.
     """
 
     folder: SharedFolder
@@ -32,17 +34,34 @@ class SharedExam:
     frames_file: str
     frames: np.ndarray
     slots: Slots
+    allocated: set[int] = field(default_factory=set)
 
     @classmethod
     def create(cls, folder: SharedFolder, request: Prepare, prepared: Prepared, slots: int) -> SharedExam:
         """Makes the frames file of an exam that the worker has taken.
 
         Raises:
-            OutOfMemory: the disk is full.
+            OutOfMemory: there is not enough free on the disk.
         """
         shape, name = prepared.geometry.shape, f"frames-{prepared.id}.f32"
         frames = folder.create_frames(name, shape, slots)
         return cls(folder, request, shape, shape[prepared.slice_axis], name, frames, Slots(slots))
+
+    def reserve(self) -> int:
+        """A slot to write to.
+
+        Raises:
+            OutOfMemory: the disk is full.
+        """
+        slot = self.slots.reserve()
+        if slot not in self.allocated:
+            try:
+                self.folder.allocate_frame(self.frames_file, self.shape, slot)
+            except CEKWorldError:
+                self.slots.give_back(slot)
+                raise
+            self.allocated.add(slot)
+        return slot
 
     def frame(self, t_s: float, slot: int, run: int, slices_ready: int) -> Frame:
         voxels = self.frames[slot]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError, OutOfMemory
+from CEKWorldLib.worker.volume_file import VolumeFile
 
 _PREFIX = "cekworld-worker-"
 
@@ -44,17 +45,45 @@ class SharedFolder:
         Raises:
             OutOfMemory: the disk is full.
         """
-        self._allocate(self.file(name), values.nbytes)
-        np.memmap(self.file(name), values.dtype, "r+", shape=values.shape)[...] = values
+        try:
+            values.tofile(self.file(name))
+        except OSError as error:
+            self.discard(name)
+            raise self._full(values.nbytes, error) from error
 
     def create_frames(self, name: str, shape: tuple[int, ...], slots: int) -> np.ndarray:
-        """Makes a file of frame slots and maps it; (slots, *shape) float32.
+        """Makes a file of frame slots and maps it; (slots, *shape) float32. No slot may be written to before
+        ``allocate_frame``.
+
+        Raises:
+            OutOfMemory: there is not enough free on the disk.
+        """
+        self._make(self.file(name), slots * _bytes(shape))
+        return self.open_frames(name, shape)
+
+    def allocate_frame(self, name: str, shape: tuple[int, ...], slot: int) -> None:
+        """Makes sure that the space of a slot is really there: a full disk would later kill whoever writes to the
+        mapping. One slot at a time, as 65 MB in a folder that lies in memory take 30 ms.
 
         Raises:
             OutOfMemory: the disk is full.
         """
-        self._allocate(self.file(name), slots * int(np.prod(shape, dtype=np.int64)) * 4)
-        return self.open_frames(name, shape)
+        size = _bytes(shape)
+        try:
+            with self.file(name).open("r+b") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), slot * size, size)
+        except OSError as error:
+            raise self._full(size, error) from error
+
+    def create_exam(self, name: str, shape: tuple[int, ...]) -> VolumeFile:
+        """Makes a file for the voxels of an exam, to be filled slice by slice.
+
+        Raises:
+            OutOfMemory: there is not enough free on the disk.
+        """
+        self._make(self.file(name), _bytes(shape))
+        return VolumeFile(self.file(name), 0, shape)
 
     def open_frames(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Maps a file of frame slots; (slots, *shape) float32."""
@@ -75,22 +104,26 @@ class SharedFolder:
         """Removes the folder with everything in it; once it is gone, does nothing."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _allocate(self, path: Path, size: int) -> None:
-        """Makes a file whose space is really there: a full disk would later kill whoever writes to the mapping."""
-        free = shutil.disk_usage(self.path).free
+    def _make(self, path: Path, size: int) -> None:
+        """Makes a file of zeros, unless they are more than what is free."""
         try:
-            if size > free:
+            if size > shutil.disk_usage(self.path).free:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with path.open("wb") as file:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, size)
-                else:
-                    file.truncate(size)
+                file.truncate(size)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise OutOfMemory(
-                f"The temporary folder {self.path.parent} has {free / 1e9:.1f} GB free, but the images need "
-                f"{size / 1e9:.1f} GB ({error.strerror}); free some space, or name another folder in TMPDIR.",
-                need_bytes=size,
-                free_bytes=free,
-            ) from error
+            raise self._full(size, error) from error
+
+    def _full(self, size: int, error: OSError) -> OutOfMemory:
+        free = shutil.disk_usage(self.path).free
+        return OutOfMemory(
+            f"The temporary folder {self.path.parent} has {free / 1e9:.1f} GB free, but the images need "
+            f"{size / 1e9:.1f} GB ({error.strerror or error}); free some space, or name another folder in TMPDIR.",
+            need_bytes=size,
+            free_bytes=free,
+        )
+
+
+def _bytes(shape: tuple[int, ...]) -> int:
+    return 4 * int(np.prod(shape, dtype=np.int64))

@@ -120,6 +120,7 @@ class QProcess(QObject):
         self._environment = environment.variables
 
     def state(self) -> int:
+        assert "singleShot" not in self._values  # raises where the object is destroyed
         return self._state
 
     def processId(self) -> int:

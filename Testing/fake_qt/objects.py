@@ -73,7 +73,9 @@ class QObject:
             self._dynamic[name] = value
 
     def deleteLater(self) -> None:
+        """Gone with the next round of the event loop; here at once, so that nobody counts on what is left of it."""
         self._slots.clear()
+        vars(self)["_values"] = _Destroyed()
 
     def connect(self, signature: str, slot: Callable) -> bool:
         if not any(signature in vars(base).get("SIGNALS", ()) for base in type(self).__mro__):
@@ -93,6 +95,13 @@ class QObject:
         if not self._blocked:
             for slot in list(self._slots.get(signature, [])):
                 slot(*values[: _positional(slot)])
+
+
+class _Destroyed(dict):
+    """The properties of an object that C++ has deleted."""
+
+    def __contains__(self, name: object) -> bool:
+        raise ValueError(f"Trying to read {name} of a destroyed object")
 
 
 def _positional(slot: Callable) -> int:

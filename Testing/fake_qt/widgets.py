@@ -176,13 +176,13 @@ class _Ranged(QWidget):
 
 
 class QSpinBox(_Ranged):
-    PROPERTIES = {"suffix": "", "prefix": ""}
+    PROPERTIES = {"suffix": "", "prefix": "", "specialValueText": ""}
     SIGNALS = ("valueChanged(int)",)
     TELLS = {"value": "valueChanged(int)"}
 
 
 class QDoubleSpinBox(_Ranged):
-    PROPERTIES = {"suffix": "", "prefix": "", "decimals": 2}
+    PROPERTIES = {"suffix": "", "prefix": "", "specialValueText": "", "decimals": 2}
     SIGNALS = ("valueChanged(double)",)
     TELLS = {"value": "valueChanged(double)"}
 

@@ -127,8 +127,12 @@ def _calls(tree: ast.Module, known: _Known) -> Iterator[Problem]:
                 yield node.lineno, f"{text}: {_NOT_IN_PYTHONQT[node.attr]}"
             if re.fullmatch(r"(?:qt|ctk)\.[A-Z]\w*\.[A-Z]\w*\.[A-Z]\w*", text):
                 yield node.lineno, f"{text}: enums are flat in PythonQt"
+            if text == "slicer.dicomDatabase":
+                yield node.lineno, "slicer has no dicomDatabase before the module DICOM is set up; use getattr"
         if not isinstance(node, ast.Call):
             continue
+        if ast.unparse(node.func) == "qt.QProcess" and not node.args:
+            yield node.lineno, "goes with its last reference, maybe inside its own signal; give it a parent"
         if isinstance(node.func, ast.Attribute):
             if node.func.attr == "exec":
                 yield node.lineno, "exec() is a keyword's name to PythonQt; call exec_()"

@@ -9,7 +9,17 @@ from collections.abc import Iterator, Mapping
 from slicer_static import qt_classes
 
 # What users read. Anything else that is a string names something, and must not be translated.
-_READ_BY_USERS = {"text", "toolTip", "title", "suffix", "prefix", "placeholderText", "windowTitle", "whatsThis"}
+_READ_BY_USERS = {
+    "text",
+    "toolTip",
+    "title",
+    "suffix",
+    "prefix",
+    "placeholderText",
+    "specialValueText",
+    "windowTitle",
+    "whatsThis",
+}
 # Base/Python/slicer/parameterNodeWrapper/guiConnectors.py of Slicer v5.8.1 and v5.12.3 (what both take): exact types,
 # by the kind of parameter. Of these, sliders need one that is bounded.
 _CONNECTORS = {

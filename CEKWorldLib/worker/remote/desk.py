@@ -194,6 +194,7 @@ class Desk:
         name = f"frames-{prepared.id}.f32"
         try:
             self._frames = name, self._folder.create_frames(name, prepared.geometry.shape, _SLOT + 1)
+            self._folder.allocate_frame(name, prepared.geometry.shape, _SLOT)
         except OutOfMemory as error:
             return Failed(prepared.id, "out_of_memory", str(error), error.need_bytes, error.free_bytes)
         return prepared
