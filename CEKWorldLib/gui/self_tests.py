@@ -30,8 +30,7 @@ class SelfTests:
 
     def setUp(self) -> None:
         slicer.mrmlScene.Clear()
-        slicer.util.selectModule(_MODULE)
-        self.widget = slicer.util.getModuleWidget(_MODULE)
+        self._open_module()
 
     def tearDown(self) -> None:
         slicer.mrmlScene.Clear()
@@ -71,16 +70,25 @@ class SelfTests:
             slicer.mrmlScene.Clear()
             assert not self.widget.panel.session.is_open
             assert not self.widget.ui.timeSlider.enabled
+        self._open_module()
         self.test_acquired_series_has_slider_curves_and_overlay()
 
     def test_reload_goes_on_with_the_scene(self) -> None:
         self._sample()
         self.widget.onReload()
-        self.widget = slicer.util.getModuleWidget(_MODULE)
+        self._open_module()
         assert self._parameters().inputNode is not None
         assert not self.widget.panel.session.is_open
 
     # What the tests share
+
+    def _open_module(self) -> None:
+        """Opens the module as the user does; without a main window it only learns that it is open."""
+        if slicer.util.mainWindow() is not None:
+            slicer.util.selectModule(_MODULE)
+        self.widget = slicer.util.getModuleWidget(_MODULE)
+        if slicer.util.mainWindow() is None:
+            self.widget.enter()
 
     def _synthesize(self, volume: Any) -> None:
         parameters, panel = self._parameters(), self.widget.panel
