@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Union
 
 from slicer import (
     vtkMRMLMarkupsClosedCurveNode,
@@ -18,6 +18,16 @@ from CEKWorldLib.exam.protocol import Injection
 from CEKWorldLib.gui.choices import BandOf, ComparedWith, CurveMode, Device, OverlayChoice, Preset, Speed
 from CEKWorldLib.kinetics.settings import Settings
 from CEKWorldLib.synthesis.times import default_times, parse_times
+
+# Before Slicer 5.10 the wrapper knows no types joined by a bar.
+InputNode = Union[vtkMRMLScalarVolumeNode, vtkMRMLSequenceNode, None]  # noqa: UP007
+RegionNode = Union[  # noqa: UP007
+    vtkMRMLSegmentationNode,
+    vtkMRMLMarkupsROINode,
+    vtkMRMLMarkupsClosedCurveNode,
+    vtkMRMLMarkupsFiducialNode,
+    None,
+]
 
 
 @parameterNodeWrapper
@@ -56,7 +66,7 @@ class Parameters:
         exportMaps: maps, likewise.
     """
 
-    inputNode: vtkMRMLScalarVolumeNode | vtkMRMLSequenceNode | None
+    inputNode: InputNode
     model: str = "compact"
     device: Device = Device.AUTO
     preset: Preset = Preset.BREAST
@@ -69,20 +79,8 @@ class Parameters:
     subtraction: bool = False
     projection: bool = False
     overlay: OverlayChoice = OverlayChoice.NONE
-    regionNode: (
-        vtkMRMLSegmentationNode
-        | vtkMRMLMarkupsROINode
-        | vtkMRMLMarkupsClosedCurveNode
-        | vtkMRMLMarkupsFiducialNode
-        | None
-    )
-    tissueNode: (
-        vtkMRMLSegmentationNode
-        | vtkMRMLMarkupsROINode
-        | vtkMRMLMarkupsClosedCurveNode
-        | vtkMRMLMarkupsFiducialNode
-        | None
-    )
+    regionNode: RegionNode
+    tissueNode: RegionNode
     mode: CurveMode = CurveMode.MEAN
     followRegion: bool = True
     bandOf: BandOf = BandOf.SIGNAL
