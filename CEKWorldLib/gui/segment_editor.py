@@ -36,7 +36,8 @@ class SegmentEditor:
 
     def enter(self) -> None:
         self._widget.setupViewObservations()
-        self._widget.installKeyboardShortcuts()
+        # As the editor's own, its keys are at rest while it is folded away; the main window's would always be there.
+        self._widget.installKeyboardShortcuts(self._widget)
 
     def exit(self) -> None:
         """Lets go of the views; an effect that stays active would go on drawing in other modules."""

@@ -50,7 +50,7 @@ class TimeSection:
         add(ui.nextPhaseButton, "clicked()", self.to_next_phase)
         self._shortcuts = [
             self._shortcut(keys, act)
-            for keys, act in ((",", self.to_previous_phase), (".", self.to_next_phase), ("Space", self.toggle_play))
+            for keys, act in (("J", self.to_previous_phase), ("K", self.toggle_play), ("L", self.to_next_phase))
         ]
         self._commands = (
             ui.timeSlider, ui.timeSpinBox, ui.playButton, ui.previousPhaseButton, ui.nextPhaseButton,
