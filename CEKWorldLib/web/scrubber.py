@@ -6,8 +6,8 @@ import asyncio
 
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.web.page_state import Page
+from CEKWorldLib.web.picture_stream import PictureStream
 
-_SHOWN_EVERY_S = 1 / 60  # at most; views draw at 30 per second
 _EMPTY_S = 480.0  # length of the slider while there are no phases
 
 
@@ -20,11 +20,11 @@ class Scrubber:
     Args:
         page: has the slider.
         scene: what is scrubbed through.
+        stream: draws what is shown.
     """
 
-    def __init__(self, page: Page, scene: SceneSession) -> None:
-        self._page = page
-        self._scene = scene
+    def __init__(self, page: Page, scene: SceneSession, stream: PictureStream) -> None:
+        self._page, self._scene, self._stream = page, scene, stream
         self._wanted = asyncio.Event()
         page.on_change("time_s", lambda _: self._wanted.set())
         page.on_change("subtracted", lambda _: self._wanted.set())
@@ -46,8 +46,8 @@ class Scrubber:
             self._wanted.clear()
             if self._scene.is_open:
                 self._show(float(self._page.get("time_s")))
-            # Leaves the loop to the views, and to messages that bring a newer time.
-            await asyncio.sleep(_SHOWN_EVERY_S)
+            # A time that nobody would see drawn is not shown: the next one is the latest by then.
+            await self._stream.drawn()
 
     def _show(self, time_s: float) -> None:
         self._scene.subtracted = bool(self._page.get("subtracted"))

@@ -77,7 +77,7 @@ class Viewer:
         self.page = Page(server)
         self.scene = SceneSession(app.scene)
         self.views = SliceViews(server, app, self.scene.caption, describe_view)
-        self.scrubber = Scrubber(self.page, self.scene)
+        self.scrubber = Scrubber(self.page, self.scene, self.views.stream)
         interaction = app.markups_logic.interaction_node
         self.display = Display(self.page, self.scene, self.views, interaction, self._samples)
         self.regions = RegionControl(self.page, app, self.scene, self.views, self._samples)
@@ -95,6 +95,7 @@ class Viewer:
 
     async def run(self) -> None:
         """Begins to work, in the running event loop."""
+        self.views.stream.start()
         self.scrubber.start()
         self.regions.start()
         self.downloads.start()

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
+from trame_server import Server
 
 from CEKWorldLib.export.type_colours import PALETTES
+from CEKWorldLib.web.page.part import part
 from CEKWorldLib.web.slice_views import LAYOUTS
 
 _PRESETS = {"breast": "Breast", "abdomen": "Abdomen", "brain": "Brain", "list": "Own list of times"}
@@ -91,7 +93,7 @@ def _synthesis_fields(start: Callable[[], None], cancel: Callable[[], None]) -> 
             v3.VBtn("Cancel", size="small", variant="tonal", color="error", click=cancel, classes="cancel")
 
 
-def display_section(fit: Callable[[], None]) -> None:
+def display_section(server: Server, fit: Callable[[], None]) -> None:
     """Subtraction, projection, overlays, window and level, layout."""
     with section("Display"):
         with html.Div(classes="row"):
@@ -109,8 +111,9 @@ def display_section(fit: Callable[[], None]) -> None:
                 with html.Span():
                     html.I(style=f"background: rgb{colour}")
                     html.Span(kind.name.lower())
-        _grey("Window", "window", "0", "grey_range[1] - grey_range[0]")
-        _grey("Level", "level", "grey_range[0]", "grey_range[1]")
+        with part(server, "greys", "greys"):
+            _grey("Window", "window", "0", "grey_range[1] - grey_range[0]")
+            _grey("Level", "level", "grey_range[0]", "grey_range[1]")
         with v3.VBtnToggle(
             v_model=("layout",),
             mandatory=True,

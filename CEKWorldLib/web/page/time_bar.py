@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
+from trame_server import Server
+
+from CEKWorldLib.web.page.part import part
 
 _CLOCK = (
     "(time_s < 0 ? '-' : '') + String(Math.floor(Math.abs(time_s) / 60)).padStart(2, '0') + ':' + "
@@ -16,7 +19,7 @@ _SHARE = "(({}) - first_s) / Math.max(last_s - first_s, 1)"
 _LEFT = "'calc(var(--knob) / 2 + (100% - var(--knob)) * ' + ({}) + ')'"
 
 
-def time_bar() -> None:
+def time_bar(server: Server) -> None:
     """Builds the bar; ``viewer.js`` plays."""
     with html.Div(classes="time-bar"):
         with html.Div(classes="time-buttons"):
@@ -48,7 +51,7 @@ def time_bar() -> None:
                         click="speed = one",
                         title=("one + '× real time'",),
                     )
-        with html.Div(classes="time-track"):
+        with part(server, "time_track", "time-track"):
             html.Span(
                 v_for="t in times_s", key="t", classes="time-tick",
                 style=(f"{{left: {_LEFT.format(_SHARE.format('t'))}}}",),
@@ -62,7 +65,7 @@ def time_bar() -> None:
                 html.Span("{{ first_s }} s")
                 html.Span("seconds after the start of the injection", classes="time-unit")
                 html.Span("{{ Math.round(last_s) }} s")
-        with html.Div(classes="time-now"):
+        with part(server, "time_now", "time-now"):
             html.Div(f"{{{{ {_CLOCK} }}}}", classes="time-clock")
             with html.Div(classes="time-mark"):
                 html.Span("t = {{ Number(time_s).toFixed(1) }} s", classes="time-seconds")

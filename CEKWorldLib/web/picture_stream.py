@@ -1,0 +1,182 @@
+"""The pictures of the views on their way to the browser: no faster than it shows them, and the most urgent first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from trame_rca.encoders import RcaImageEncoder
+from trame_rca.rca import RemoteControlledAreaProtocol
+from trame_server import Server
+from wslink import register
+from wslink.websocket import LinkProtocol
+
+_MOVING, _STILL = 70, 92  # JPEG quality; a picture at rest follows one that moved
+_REST_S = 0.2  # without a change, after which views are at rest
+_ON_THEIR_WAY = 2  # pictures: one that the browser draws, one that travels meanwhile
+_IN_A_ROW = 2  # pictures of the first view, before one of another
+_PATIENCE_S = 1.0  # with a browser that is hidden, or gone
+_ENCODER = RcaImageEncoder.TURBO_JPEG
+
+
+class ViewPictures:
+    """The pictures of one view; what trame's remote controlled area calls its scheduler.
+
+    Args:
+        window: what is drawn.
+        wanted: called when the view has changed.
+    """
+
+    def __init__(self, window: RemoteControlledAreaProtocol, wanted: Callable[[], None]) -> None:
+        self.changed = False
+        self.target_fps = 0.0  # part of the protocol; the browser sets the pace
+        self._window = window
+        self._wanted = wanted
+        self._push: Callable[[bytes, dict], None] | None = None
+        self._moving: np.ndarray | None = None
+
+    @property
+    def rca(self) -> RemoteControlledAreaProtocol:
+        return self._window
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether the last picture was one in motion."""
+        return self._moving is not None
+
+    def set_push_callback(self, callback: Callable[[bytes, dict], None]) -> None:
+        self._push = callback
+
+    def schedule_render(self) -> None:
+        self.changed = True
+        self._wanted()
+
+    def draw(self, serial: int) -> None:
+        """Draws the view as it is now, and sends it."""
+        self.changed = False
+        self._moving, _, _ = self._window.img_cols_rows
+        self._send(self._moving, _MOVING, serial)
+
+    def refine(self, serial: int) -> None:
+        """Sends what was drawn last in full quality."""
+        assert self._moving is not None
+        self._send(self._moving, _STILL, serial)
+        self._moving = None
+
+    def reset(self) -> None:
+        """Pictures do not depend on each other."""
+
+    async def close(self) -> None:
+        self.changed = False
+
+    def _send(self, pixels: np.ndarray, quality: int, serial: int) -> None:
+        rows, columns = pixels.shape[:2]
+        picture, meta, _ = _ENCODER.encode(pixels, columns, rows, quality)
+        if self._push is not None:
+            self._push(picture, {**meta, "serial": serial})
+
+
+class PictureStream:
+    """Draws views that have changed, one after another.
+
+    Every picture waits until the browser shows the last but one, so none is queued anywhere: what is drawn is what is
+    wanted now. While all of them change, every third picture is one of the others' and the rest are the first view's,
+    the one that is looked at.
+
+    Args:
+        server: that sends the pictures.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._views: list[ViewPictures] = []
+        self._turn = 0  # of the views after the first
+        self._in_a_row = 0  # pictures of the first
+        self._sent = self._shown = 0
+        self._wanted, self._arrived, self._drawn = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._drawn.set()
+        server.add_protocol_to_configure(lambda root: root.registerLinkProtocol(_Arrivals(self._arrive)))
+
+    def add(self, window: RemoteControlledAreaProtocol) -> ViewPictures:
+        """Takes a view; the one that is taken first is the most urgent."""
+        view = ViewPictures(window, self._want)
+        self._views.append(view)
+        return view
+
+    def start(self) -> None:
+        """Begins to draw, in the running event loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def drawn(self) -> None:
+        """Waits until the first view is drawn as it is now, or all others where it is not shown."""
+        await self._drawn.wait()
+
+    def _want(self) -> None:
+        self._drawn.clear()
+        self._wanted.set()
+
+    def _arrive(self, serial: int) -> None:
+        self._shown = max(self._shown, serial)
+        self._arrived.set()
+
+    async def _run(self) -> None:
+        while True:
+            view = self._most_urgent()
+            if view is not None:
+                await self._room()
+                view.draw(self._next_serial())
+                if not self._views[0].changed:
+                    self._drawn.set()
+                await asyncio.sleep(0)
+            elif await self._at_rest():
+                for view in self._views:
+                    if view.is_rough and not self._wanted.is_set():
+                        await self._room()
+                        view.refine(self._next_serial())
+
+    async def _at_rest(self) -> bool:
+        """Waits for a change; True if none came while there are pictures to refine."""
+        self._drawn.set()
+        timeout = _REST_S if any(view.is_rough for view in self._views) else None
+        try:
+            await asyncio.wait_for(self._wanted.wait(), timeout)
+        except TimeoutError:
+            return True
+        self._wanted.clear()
+        return False
+
+    async def _room(self) -> None:
+        while self._sent - self._shown >= _ON_THEIR_WAY:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), _PATIENCE_S)
+            except TimeoutError:
+                self._shown = self._sent
+
+    def _next_serial(self) -> int:
+        self._sent += 1
+        return self._sent
+
+    def _most_urgent(self) -> ViewPictures | None:
+        first, *others = self._views
+        if not (first.changed and self._in_a_row < _IN_A_ROW):
+            self._in_a_row = 0
+            for _ in others:
+                self._turn = (self._turn + 1) % len(others)
+                if others[self._turn].changed:
+                    return others[self._turn]
+        self._in_a_row += 1
+        return first if first.changed else None
+
+
+class _Arrivals(LinkProtocol):
+    """Hears from the browser which pictures it shows."""
+
+    def __init__(self, arrive: Callable[[int], None]) -> None:
+        super().__init__()
+        self._arrive = arrive
+
+    @register("cekworld.picture.shown")
+    def shown(self, serial: int, *_: Any) -> None:
+        self._arrive(int(serial))
