@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from trame_rca.encoders import RcaImageEncoder
-from trame_rca.rca import RemoteControlledAreaProtocol
 from trame_server import Server
 from wslink import register
 from wslink.websocket import LinkProtocol
+
+from CEKWorldLib.web.view_window import ViewWindow
 
 _MOVING, _STILL = 70, 92  # JPEG quality; a picture at rest follows one that moved
 _REST_S = 0.2  # without a change, after which views are at rest
@@ -27,24 +27,23 @@ class ViewPictures:
     Args:
         window: what is drawn.
         wanted: called when the view has changed.
+
+    Attributes:
+        changed: whether the view is to be drawn.
+        hurried: whether its next picture is one of many, and may be coarse.
+        is_rough: whether its last one was not in full quality.
     """
 
-    def __init__(self, window: RemoteControlledAreaProtocol, wanted: Callable[[], None]) -> None:
-        self.changed = False
+    def __init__(self, window: ViewWindow, wanted: Callable[[], None]) -> None:
+        self.changed = self.hurried = self.is_rough = False
         self.target_fps = 0.0  # part of the protocol; the browser sets the pace
         self._window = window
         self._wanted = wanted
         self._push: Callable[[bytes, dict], None] | None = None
-        self._moving: np.ndarray | None = None
 
     @property
-    def rca(self) -> RemoteControlledAreaProtocol:
+    def rca(self) -> ViewWindow:
         return self._window
-
-    @property
-    def is_rough(self) -> bool:
-        """Whether the last picture was one in motion."""
-        return self._moving is not None
 
     def set_push_callback(self, callback: Callable[[bytes, dict], None]) -> None:
         self._push = callback
@@ -55,15 +54,15 @@ class ViewPictures:
 
     def draw(self, serial: int) -> None:
         """Draws the view as it is now, and sends it."""
-        self.changed = False
-        self._moving, _, _ = self._window.img_cols_rows
-        self._send(self._moving, _MOVING, serial)
+        self._window.coarsen(self.hurried)  # another size is a change as well, but of this picture
+        self.changed = self.hurried = False
+        self.is_rough = True
+        self._send(_MOVING, serial)
 
     def refine(self, serial: int) -> None:
-        """Sends what was drawn last in full quality."""
-        assert self._moving is not None
-        self._send(self._moving, _STILL, serial)
-        self._moving = None
+        """Draws the view once more, in full quality."""
+        self.changed = self.is_rough = False
+        self._send(_STILL, serial)
 
     def reset(self) -> None:
         """Pictures do not depend on each other."""
@@ -71,9 +70,9 @@ class ViewPictures:
     async def close(self) -> None:
         self.changed = False
 
-    def _send(self, pixels: np.ndarray, quality: int, serial: int) -> None:
-        rows, columns = pixels.shape[:2]
-        picture, meta, _ = _ENCODER.encode(pixels, columns, rows, quality)
+    def _send(self, quality: int, serial: int) -> None:
+        pixels = self._window.img_cols_rows[0]
+        picture, meta, _ = _ENCODER.encode(pixels, pixels.shape[1], pixels.shape[0], quality)
         if self._push is not None:
             self._push(picture, {**meta, "serial": serial})
 
@@ -98,7 +97,7 @@ class PictureStream:
         self._drawn.set()
         server.add_protocol_to_configure(lambda root: root.registerLinkProtocol(_Arrivals(self._arrive)))
 
-    def add(self, window: RemoteControlledAreaProtocol) -> ViewPictures:
+    def add(self, window: ViewWindow) -> ViewPictures:
         """Takes a view; the one that is taken first is the most urgent."""
         view = ViewPictures(window, self._want)
         self._views.append(view)
@@ -107,6 +106,11 @@ class PictureStream:
     def start(self) -> None:
         """Begins to draw, in the running event loop."""
         self._task = asyncio.create_task(self._run())
+
+    def hurry(self) -> None:
+        """Says that many changes follow each other: until they end, pictures may be coarse."""
+        for view in self._views:
+            view.hurried = True
 
     async def drawn(self) -> None:
         """Waits until the first view is drawn as it is now, or all others where it is not shown."""
@@ -130,10 +134,18 @@ class PictureStream:
                     self._drawn.set()
                 await asyncio.sleep(0)
             elif await self._at_rest():
-                for view in self._views:
-                    if view.is_rough and not self._wanted.is_set():
-                        await self._room()
-                        view.refine(self._next_serial())
+                await self._refine()
+
+    async def _refine(self) -> None:
+        rough = [view for view in self._views if view.is_rough]
+        for view in rough:
+            view.rca.coarsen(False)
+        self._wanted.clear()  # views hear of each other's sizes; whatever else has changed is drawn now
+        for view in rough:
+            if self._wanted.is_set():
+                return
+            await self._room()
+            view.refine(self._next_serial())
 
     async def _at_rest(self) -> bool:
         """Waits for a change; True if none came while there are pictures to refine."""

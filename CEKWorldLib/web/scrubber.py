@@ -50,6 +50,7 @@ class Scrubber:
             await self._stream.drawn()
 
     def _show(self, time_s: float) -> None:
+        self._stream.hurry()
         self._scene.subtracted = bool(self._page.get("subtracted"))
         shown = self._scene.show(time_s)
         if shown is not None:

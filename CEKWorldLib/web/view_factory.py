@@ -10,10 +10,19 @@ from trame_rca.utils import RcaViewAdapter
 from trame_rca.widgets.rca import RemoteControlledArea
 from trame_server import Server
 from trame_server.utils.asynchronous import create_task
-from trame_slicer.rca_view.rca_view_factory import RcaRenderStrategy, RcaWindow
-from trame_slicer.views import AbstractView, CursorId, IViewFactory, SliceView, ViewLayout, ViewLayoutDefinition, ViewType
+from trame_slicer.rca_view.rca_view_factory import RcaRenderStrategy
+from trame_slicer.views import (
+    AbstractView,
+    CursorId,
+    IViewFactory,
+    SliceView,
+    ViewLayout,
+    ViewLayoutDefinition,
+    ViewType,
+)
 
 from CEKWorldLib.web.picture_stream import PictureStream
+from CEKWorldLib.web.view_window import ViewWindow
 
 _MOUSE_EVERY_MS = 10
 
@@ -45,7 +54,7 @@ class ViewFactory(IViewFactory):
         slices.set_view_properties(view.properties)
         cursor = f"{name}_cursor"
         self._server.state[cursor] = CursorId.DEFAULT.value
-        window = RcaWindow(slices.render_window(), state=self._server.state, active_view_cursor=cursor)
+        window = ViewWindow(slices, self._server.state, cursor)
         pictures = self._stream.add(window)
         self._place(name, cursor, slices)
         area = RcaViewAdapter(window, name, scheduler=pictures, do_schedule_render_on_interaction=False)
