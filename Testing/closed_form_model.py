@@ -88,13 +88,17 @@ def phantom(slices: int = 4, rows: int = 256, columns: int = 256, **geometry) ->
 
 
 def expected_enhancement(session, t: float) -> np.ndarray:
-    """The closed form for a session's exam in the source's scale and geometry, without the body box."""
+    """The closed form for a session's exam in the source's scale and geometry, without the body box.
+
+    No voxel loses more than the signal it has.
+    """
     prepared = session._prepared
     images = prepared.images.numpy()
     following, previous = np.concatenate([images[1:], images[-1:]]), np.concatenate([images[:1], images[:-1]])
     noise = prepared.noise[:, 0].numpy().repeat(LATENT, -1).repeat(LATENT, -2)
     model = (images + 0.25 * following - 0.125 * previous + 0.05 * noise) * uptake(t, session.injection.arrival_s)
-    return prepared.grid.to_source(model.astype(np.float32)) * prepared.scale
+    enhancement = prepared.grid.to_source(model.astype(np.float32)) * prepared.scale
+    return np.maximum(enhancement, -session.exam.pre.voxels)
 
 
 def made(exam: Exam | None = None, times=TIMES, model: ClosedFormModel | None = None, **settings) -> Session:

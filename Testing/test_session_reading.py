@@ -41,6 +41,12 @@ def test_source_is_untouched_up_to_arrival_and_outside_the_body(session):
     np.testing.assert_array_equal(session.frame(90.0)[outside], session.exam.pre.voxels[outside])
 
 
+def test_no_signal_falls_below_zero(session):
+    for t in (24.0, 60.0, 240.0):
+        assert session.frame(t).min() > -0.01 * ROUNDING
+        assert session.exact(t, 1).min() > -0.01 * ROUNDING
+
+
 def test_frames_between_key_times_lie_between_them(session):
     before, between, after = session.frame(45.0), session.frame(60.0), session.frame(90.0)
     assert np.all(between >= np.minimum(before, after) - 1e-2)

@@ -54,13 +54,16 @@ class Engine:
         return self._in_batches(run, slices, times_s)
 
     def enhancement(self, prepared: Prepared, slices: Sequence[int], latents: Tensor) -> Tensor:
-        """Decodes latents (N, T, C, h, w) to enhancement in the source grid's body box; (N, T, rows, columns)."""
+        """Decodes latents (N, T, C, h, w) to enhancement in the source grid's body box; (N, T, rows, columns).
+
+        A voxel loses no more than the signal it has.
+        """
         position = {k: n for n, k in enumerate(slices)}
 
         def run(part: list[int], steps: Sequence[int]) -> Tensor:
             chosen = latents[[position[k] for k in part]][:, list(steps)].to(self.device).float()
             planes = self.model.decode(chosen, self._features(prepared, part)).float().cpu()
-            return prepared.to_box(planes)
+            return torch.maximum(prepared.to_box(planes), -prepared.signal(part)[:, None])
 
         return self._in_batches(run, slices, range(latents.shape[1]))
 

@@ -101,6 +101,11 @@ class Prepared:
             target.copy_(torch.from_numpy(self.grid.slice_to_source(source)[self.rows, self.columns]))
         return result
 
+    def signal(self, slices: Sequence[int]) -> Tensor:
+        """Scaled pre-contrast signal of slices in the box, zero where the source is negative; (N, rows, columns)."""
+        box = self.to_stack(self.exam.pre.voxels)[list(slices), self.rows, self.columns]
+        return torch.from_numpy(np.maximum(box, 0, dtype=np.float32) / np.float32(self.scale))
+
     def resting_signal(self, mask: np.ndarray) -> float:
         """Mean pre-contrast signal in a mask of the source's shape."""
         return float(self.exam.pre.voxels[mask].mean(dtype=np.float64))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Schedule
 from CEKWorldLib.training.stages import ContextStage, DecoderStage, RefinementStage, RegressionStage, Stage
+from CEKWorldLib.training.toml_file import read_toml
 
 SHIPPED = Path(__file__).parent / "configurations"
 STAGES: dict[str, Callable[..., Stage]] = {
@@ -67,15 +67,7 @@ def read_configuration(name_or_file: str | Path) -> TrainingConfiguration:
     Raises:
         CEKWorldError: the file is missing or has an entry that means nothing, naming both.
     """
-    path = SHIPPED / f"{name_or_file}.toml"
-    path = path if path.is_file() else Path(name_or_file)
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
-        raise CEKWorldError(
-            f"Cannot read the training configuration {path}: {error}. Shipped ones: {known}."
-        ) from error
+    path, values = read_toml("training configuration", name_or_file, SHIPPED)
     try:
         stages = tuple(_stage(dict(entry)) for entry in values["stages"])
         model = Configuration.from_dict(values["model"])

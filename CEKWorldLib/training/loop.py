@@ -22,6 +22,7 @@ from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from CEKWorldLib.training.log import TrainingLog
 from CEKWorldLib.training.precision import Precision, autocast
+from CEKWorldLib.training.read_ahead import Draw, ReadAhead
 from CEKWorldLib.training.sample_sheet import write_sample_sheet
 from CEKWorldLib.training.source import SlabSource
 from CEKWorldLib.training.stages import Stage
@@ -87,7 +88,7 @@ class Loop:
         name: str,
         seed: int,
     ) -> None:
-        self.model, self.stage, self.schedule, self.source = model, stage, schedule, source
+        self.model, self.stage, self.schedule, self.source = model, stage, schedule, ReadAhead(source)
         self.folder, self.name, self.seed = folder, name, seed
         self.device = next(model.parameters()).device
         model.requires_grad_(False)
@@ -119,7 +120,8 @@ class Loop:
         self.model.train()
         leads = self.processes.is_main_process
         log = TrainingLog(self.folder, self.name) if leads else None
-        with tqdm(total=self.schedule.steps, desc=self.name, unit="step", disable=not leads) as bar:
+        steps = tqdm(total=self.schedule.steps, desc=self.name, unit="step", disable=not leads)
+        with self.source, steps as bar:
             while self.progress.step < self.schedule.steps:
                 bar.update(self.progress.step - bar.n)
                 terms = self._advance()
@@ -138,11 +140,12 @@ class Loop:
     def _advance(self) -> dict[str, float] | None:
         """One optimiser step; None where the gradient is not finite, which all processes see in their average."""
         schedule, step = self.schedule, self.progress.step
-        draw = step * self.processes.num_processes + self.processes.process_index
-        seed = self.seed + 7919 * self.progress.rollbacks
+        draw = self._draw_of(step)
         with self.throughput.waiting():
-            batch = self.source.draw(schedule.slices, schedule.times, schedule.size, seed, draw, self.device)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
+            batch = self.source.draw(*draw)
+        if step + 1 < schedule.steps:
+            self.source.begin(self._draw_of(step + 1))
+        generator = torch.Generator().manual_seed(draw.seed * 1_000_003 + draw.step)
         for group in self.optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -162,6 +165,12 @@ class Loop:
         values = {name: term.item() for name, term in terms.items()}
         self.throughput.add(schedule.slices)
         return values
+
+    def _draw_of(self, step: int) -> Draw:
+        """What this process trains on at a step; another batch after every return to a checkpoint."""
+        number = step * self.processes.num_processes + self.processes.process_index
+        seed = self.seed + 7919 * self.progress.rollbacks
+        return Draw(self.schedule.slices, self.schedule.times, self.schedule.size, seed, number, self.device)
 
     def _average_gradients(self) -> None:
         if self.processes.num_processes == 1:

@@ -23,7 +23,7 @@ class Throughput:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around everything that is not training: drawing, moving and stacking a batch."""
+        """Around everything that is not training: waiting until a batch is drawn, stacked and on its device."""
         begun = time.monotonic()
         yield
         self._waited += time.monotonic() - begun

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.configuration import Configuration
 from CEKWorldLib.training.loop import Schedule
+from CEKWorldLib.training.toml_file import read_toml
 
 SHIPPED = Path(__file__).parent / "budgets"
 
@@ -52,13 +52,7 @@ def read_budget(name_or_file: str | Path) -> Budget:
     Raises:
         CEKWorldError: the file is missing or has an entry that means nothing, naming both.
     """
-    path = SHIPPED / f"{name_or_file}.toml"
-    path = path if path.is_file() else Path(name_or_file)
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
-        raise CEKWorldError(f"Cannot read the budget {path}: {error}. Shipped ones: {known}.") from error
+    path, values = read_toml("budget", name_or_file, SHIPPED)
     try:
         flow, shared, size = values.pop("flow"), values.pop("shared"), values["size"]
         shared_steps, half_steps = flow.pop("shared_steps"), flow.pop("half_steps")
