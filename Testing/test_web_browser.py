@@ -217,10 +217,15 @@ def test_several_samples_add_their_spread_to_curves_and_as_a_map(session):
     session.wait(lambda: session.get("samples_ready") == 2, "the second sample")
     spread = session.wait(lambda: session.get("regions")[0].get("spread"), "the spread")
     assert spread.endswith("of 2 samples")
+    session.show(240.0)
+    session.page.wait_for_timeout(1000)
+    before = session.picture()
     session.set(overlay="uncertainty")
-    session.page.wait_for_timeout(1000)  # the map may be there before anybody could see that it is being made
-    session.wait(lambda: not session.get("overlay_busy"), "the map")
-    assert (session.get("overlay"), session.get("error")) == ("uncertainty", "")
+    session.wait(lambda: session.picture() != before, "a picture with the map")
+    assert session.page.locator(".legend-scale").inner_text().endswith("%")
+    session.set(overlay="none")
+    session.wait(lambda: session.picture() == before, "the picture without it")
+    assert session.get("error") == ""
 
 
 def test_a_worker_killed_while_it_works_is_named_and_comes_back_and_what_was_shown_stays(session, viewer):

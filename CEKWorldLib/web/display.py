@@ -119,6 +119,7 @@ class Display:
         spread[_is_dark(frames.samples[0][0])] = np.nan
         highest = float(np.nanpercentile(spread, _STRONGEST)) if np.isfinite(spread).any() else 1.0
         self._scene.overlay.show_uncertainty(spread, max(highest, 1e-6))
+        self._page.set(spread_percent=highest)
 
     def _set_window(self) -> None:
         if not self._scene.is_open:

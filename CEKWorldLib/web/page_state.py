@@ -28,6 +28,7 @@ class PageState:
         subtracted, projected: whether the pre-contrast volume is taken off, and whether views project.
         overlay: ``none``, ``types`` or ``uncertainty``.
         overlay_busy: whether a map is being computed.
+        spread_percent: enhancement in the strongest colour of the uncertainty.
         window, level: of the grey values.
         grey_range: lowest and highest grey value, the bounds of window and level.
         layout: of the views.
@@ -68,6 +69,7 @@ class PageState:
     projected: bool = False
     overlay: str = "none"
     overlay_busy: bool = False
+    spread_percent: float = 0.0
     window: float = 1.0
     level: float = 0.5
     grey_range: list[float] = field(default_factory=lambda: [0.0, 1.0])

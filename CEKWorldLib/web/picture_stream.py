@@ -13,7 +13,7 @@ from wslink.websocket import LinkProtocol
 
 from CEKWorldLib.web.view_window import ViewWindow
 
-_MOVING, _STILL = 70, 92  # JPEG quality; a picture at rest follows one that moved
+_MOVING, _STILL = 75, 92  # JPEG quality; a picture at rest follows one that moved
 _REST_S = 0.2  # without a change, after which views are at rest
 _ON_THEIR_WAY = 2  # pictures: one that the browser draws, one that travels meanwhile
 _IN_A_ROW = 2  # pictures of the first view, before one of another

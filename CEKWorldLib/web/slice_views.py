@@ -112,7 +112,7 @@ def _reslice_along_axes(view: SliceView) -> None:
     """Lets VTK take its short way through voxels whose axes are those of the view, which halves the time of a slice.
 
     Slicer gives vtkImageReslice the slices' distance in mm, divided by this factor, as the share of it that slabs
-    advance by. For any share but 1 VTK takes the way for oblique slices, and steps of a projection are not whole slices.
+    advance by. For any share but 1 VTK takes the way for oblique slices, and projections do not step by whole slices.
     """
     view.get_view_node().SetSlabReconstructionOversamplingFactor(view.get_slice_step())
 

@@ -19,6 +19,7 @@ from CEKWorldLib.worker.interface import Status, SynthesisClient, Voxels, Worker
 from CEKWorldLib.worker.messages import Geometry, Opened, Progress
 
 _MOST_SAMPLES = 16
+_STEPS_OF_SAMPLES = 1  # of the sampler, as on the command line: without a step every seed gives the regression mean
 
 
 class OpenClient(SynthesisClient, Protocol):
@@ -113,6 +114,7 @@ class Synthesis:
         injection = Injection(arrival_s=_number(page.get("arrival_s"), "The bolus arrival"))
         times, first_seed = self._times(injection.arrival_s), int(_number(page.get("seed"), "The seed"))
         count = min(max(int(_number(page.get("samples"), "The number of samples")), 1), _MOST_SAMPLES)
+        steps = _STEPS_OF_SAMPLES if count > 1 else None
         await asyncio.shield(prepared)
         # Shielded, as is what was prepared: cancelling this synthesis must not take them from the next one.
         opened = await asyncio.shield(asyncio.wrap_future(client.opened))
@@ -127,9 +129,7 @@ class Synthesis:
             def report(progress: Progress, n: int = n) -> None:
                 self._show_progress(progress, n, count)
 
-            await asyncio.wrap_future(
-                client.synthesize(times, injection, seed, first_slice=first_slice, on_progress=report)
-            )
+            await asyncio.wrap_future(client.synthesize(times, injection, seed, steps, first_slice, on_progress=report))
             await self._collect(client, frames)
             page.set(samples_ready=n + 1)
             self._on_sample(frames, Provenance(opened.model, opened.model_sha256, first_seed))

@@ -30,8 +30,9 @@ def curve_panel(server: Server, remove: Callable[[str], None]) -> None:
                 plotly.Figure(state_variable_name="figure", display_mode_bar=("false",), responsive=True)
                 with part(server, "plot_cursor", "plot-time"):
                     html.Div(
-                        v_if="times_s.length > 1", classes="plot-cursor", style=(f"{{left: {_CURSOR.format(_SHARE)}}}",)
-                    )
+                        v_if="times_s.length > 1 && regions.length", classes="plot-cursor",
+                        style=(f"{{left: {_CURSOR.format(_SHARE)}}}",),
+                    )  # fmt: skip
                 with html.Div(v_if="!regions.length", classes="plot-empty"):
                     html.Span("Draw a region with brush or box: its curve appears here.", v_if="times_s.length > 2")
                     html.Span("Curves appear once there are phases.", v_else=True)

@@ -111,6 +111,10 @@ def display_section(server: Server, fit: Callable[[], None]) -> None:
                 with html.Span():
                     html.I(style=f"background: rgb{colour}")
                     html.Span(kind.name.lower())
+        with html.Div(v_if="overlay === 'uncertainty' && !overlay_busy", classes="legend legend-scale"):
+            html.Span("{{ (spread_percent / 10).toFixed(1) }}")
+            html.I(title="Standard deviation of the enhancement at t_e over the samples")
+            html.Span("{{ spread_percent.toFixed(0) }} %")
         with part(server, "greys", "greys"):
             _grey("Window", "window", "0", "grey_range[1] - grey_range[0]")
             _grey("Level", "level", "grey_range[0]", "grey_range[1]")
@@ -122,16 +126,9 @@ def display_section(server: Server, fit: Callable[[], None]) -> None:
             variant="outlined",
             classes="layouts mt-2",
         ):
-            icons = (
-                "mdi-view-quilt",
-                "mdi-view-week",
-                "mdi-alpha-a-box-outline",
-                "mdi-alpha-s-box-outline",
-                "mdi-alpha-c-box-outline",
-            )
-            for (key, title), icon in zip(LAYOUTS.items(), icons, strict=True):
+            for key, title in LAYOUTS.items():
                 with v3.VBtn(value=key, size="small", classes=f"layout-{key}"):
-                    v3.VIcon(icon, size="18")
+                    v3.VIcon(_LAYOUT_ICONS[key], size="18")
                     v3.VTooltip(title, activator="parent", location="top")
 
 
