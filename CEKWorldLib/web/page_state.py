@@ -42,6 +42,7 @@ class PageState:
         preset, times_text: which times are synthesized.
         arrival_s, seed, samples: of the synthesis.
         busy: whether it runs.
+        live: whether what it has so far is shown.
         progress_percent, progress_text: how far it is.
         worker: how the model's process is, where the user should know.
         model: the model and where it runs.
@@ -88,6 +89,7 @@ class PageState:
     seed: int = 0
     samples: int = 1
     busy: bool = False
+    live: bool = False
     progress_percent: float = 0.0
     progress_text: str = ""
     worker: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.web.page_state import Page
@@ -21,7 +22,12 @@ class Scrubber:
         page: has the slider.
         scene: what is scrubbed through.
         stream: draws what is shown.
+
+    Attributes:
+        fetch: awaited before a time is shown that has to be brought into the scene first; None where all are there.
     """
+
+    fetch: Callable[[float], Awaitable[None]] | None = None
 
     def __init__(self, page: Page, scene: SceneSession, stream: PictureStream) -> None:
         self._page, self._scene, self._stream = page, scene, stream
@@ -33,19 +39,26 @@ class Scrubber:
         """Begins to follow the slider, in the running event loop."""
         self._task = asyncio.create_task(self._follow())
 
-    def reset(self, time_s: float) -> None:
-        """Takes over the times of the scene, and goes to one; playback stops."""
-        times = list(self._scene.times_s)
+    def reset(self, time_s: float, times_s: Sequence[float] = ()) -> None:
+        """Takes over the times of the scene, or others that are going to be there, and goes to one; playback stops."""
+        times = list(times_s or self._scene.times_s)
         first, last = (times[0], times[-1]) if len(times) > 1 else (0.0, _EMPTY_S)
         self._page.set(times_s=times, first_s=first, last_s=last, time_s=min(max(time_s, first), last), playing=False)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows the slider's time once more: there is more to see of it."""
         self._wanted.set()
 
     async def _follow(self) -> None:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            time_s = float(self._page.get("time_s"))
+            if self.fetch is not None:
+                await self.fetch(time_s)
             if self._scene.is_open:
-                self._show(float(self._page.get("time_s")))
+                self._show(time_s)
             # A time that nobody would see drawn is not shown: the next one is the latest by then.
             await self._stream.drawn()
 

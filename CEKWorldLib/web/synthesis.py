@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -28,6 +29,9 @@ class OpenClient(SynthesisClient, Protocol):
     opened: Future[Opened]
 
 
+Watch = Callable[[SynthesisClient, SampleFrames, Provenance], AbstractAsyncContextManager[None]]
+
+
 class Synthesis:
     """Synthesizes the open exam.
 
@@ -36,6 +40,7 @@ class Synthesis:
         connect: makes the client of a worker, told whom to report its status to.
         folder: for frames.
         on_sample: told of every finished sample, with how it was made.
+        watch: the context in which the first sample is made, given its client, frames and how they are made.
 
     Attributes:
         frames: of the latest synthesis; None before.
@@ -47,12 +52,13 @@ class Synthesis:
         connect: Callable[[Callable[[Status], None]], OpenClient],
         folder: Path,
         on_sample: Callable[[SampleFrames, Provenance], None],
+        watch: Watch,
     ) -> None:
         self.frames: SampleFrames | None = None
         self._page = page
         self._connect = connect
         self._folder = folder
-        self._on_sample = on_sample
+        self._on_sample, self._watch = on_sample, watch
         self._client: OpenClient | None = None
         self._exam: Exam | None = None
         self._prepared: asyncio.Future | None = None
@@ -123,16 +129,19 @@ class Synthesis:
         self._runs += 1
         shown = tuple(sorted({0.0, injection.arrival_s, *times}))
         frames = self.frames = SampleFrames(self._folder, self._runs, shown, exam.pre.voxels, injection.arrival_s)
+        provenance = Provenance(opened.model, opened.model_sha256, first_seed)
         for n in range(count):
             seed = first_seed + n
 
             def report(progress: Progress, n: int = n) -> None:
                 self._show_progress(progress, n, count)
 
-            await asyncio.wrap_future(client.synthesize(times, injection, seed, steps, first_slice, on_progress=report))
+            made = client.synthesize(times, injection, seed, steps, first_slice, on_progress=report)
+            async with self._watch(client, frames, provenance) if n == 0 else nullcontext():
+                await asyncio.wrap_future(made)
             await self._collect(client, frames)
             page.set(samples_ready=n + 1)
-            self._on_sample(frames, Provenance(opened.model, opened.model_sha256, first_seed))
+            self._on_sample(frames, provenance)
 
     async def _collect(self, client: SynthesisClient, frames: SampleFrames) -> None:
         sample = frames.new_sample()

@@ -104,7 +104,7 @@ def display_section(server: Server, fit: Callable[[], None]) -> None:
                 v3.VTooltip("Fit all views (F)", activator="parent", location="top")
         v3.VSelect(
             v_model=("overlay",), items=("overlays", _items(_OVERLAYS)), loading=("overlay_busy",),
-            disabled=("times_s.length < 3",), classes="overlay mt-2", **_FIELD,
+            disabled=("times_s.length < 3 || live",), classes="overlay mt-2", **_FIELD,
         )  # fmt: skip
         with html.Div(v_if="overlay === 'types'", classes="legend"):
             for kind, colour in PALETTES["standard"].items():
@@ -221,7 +221,7 @@ def _grey(label: str, name: str, lowest: str, highest: str) -> None:
 def _file(name: str, label: str, hint: str, disabled: str) -> None:
     with v3.VBtn(
         size="small", variant="outlined", href=f"files/{name}", classes=f"download download-{name.split('.')[0]}",
-        disabled=(f"{disabled} || exporting !== ''",), v_bind="{ download: '' }",
+        disabled=(f"{disabled} || live || exporting !== ''",), v_bind="{ download: '' }",
     ):  # fmt: skip
         v3.VIcon("mdi-download", size="16", classes="mr-1")
         html.Span(label)

@@ -70,8 +70,8 @@ def time_bar(server: Server) -> None:
             with html.Div(classes="time-mark"):
                 html.Span("t = {{ Number(time_s).toFixed(1) }} s", classes="time-seconds")
                 html.Span(
-                    "{{ exact ? (synthetic ? 'synthesized' : 'acquired') : 'interpolated' }}",
-                    classes=("exact ? 'mark mark-exact' : 'mark mark-between'",),
+                    "{{ live ? 'in progress' : exact ? (synthetic ? 'synthesized' : 'acquired') : 'interpolated' }}",
+                    classes=("exact && !live ? 'mark mark-exact' : 'mark mark-between'",),
                 )
 
 
