@@ -8,7 +8,7 @@ from trame.widgets import html, plotly
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
-from CEKWorldLib.web.page.part import part
+from CEKWorldLib.web.page.part import part, spoken
 
 _CURSOR = "'calc(var(--plot-left) + (100% - var(--plot-left) - var(--plot-right)) * ' + ({}) + ')'"
 _SHARE = "(time_s - plot_first_s) / Math.max(plot_last_s - plot_first_s, 1)"
@@ -57,8 +57,12 @@ def _region(remove: Callable[[str], None]) -> None:
         html.Span("{{ one.type }}", v_if="one.type", classes="chip", style=("one.type_style",))
         html.Span("{{ one.spread }}", v_if="one.spread", classes="hint")
         v3.VSpacer()
-        with v3.VBtn(icon=True, size="x-small", variant="text", click=(remove, "[one.id]"), classes="remove"):
+        with v3.VBtn(
+            icon=True, size="x-small", variant="text", click=(remove, "[one.id]"), classes="remove",
+            raw_attrs=spoken("Remove the region"),
+        ):  # fmt: skip
             v3.VIcon("mdi-close", size="14")
+            v3.VTooltip("Remove the region", activator="parent", location="top")
     with html.Dl(v_if="one.type"):
         for title, value, hint in (
             ("Initial", "{{ one.initial }} {{ one.early }}", "Initial phase and enhancement at t_e"),

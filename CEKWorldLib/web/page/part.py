@@ -1,4 +1,4 @@
-"""A component of its own within the page."""
+"""What all of the page is built with: components of their own, and names for buttons that show a picture only."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def part(server: Server, name: str, classes: str) -> Iterator[None]:
     with DivLayout(server, template_name=name, connect_parent=False, classes=classes):
         yield
     client.ServerTemplate(name=name)
+
+
+def spoken(name: str) -> list[str]:
+    """A button's name for those who hear the page: the ``raw_attrs`` of a widget."""
+    return [f'aria-label="{name}"']

@@ -10,7 +10,7 @@ from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
 from CEKWorldLib.export.type_colours import PALETTES
-from CEKWorldLib.web.page.part import part
+from CEKWorldLib.web.page.part import part, spoken
 from CEKWorldLib.web.slice_views import LAYOUTS
 
 _PRESETS = {"breast": "Breast", "abdomen": "Abdomen", "brain": "Brain", "list": "Own list of times"}
@@ -99,7 +99,9 @@ def display_section(server: Server, fit: Callable[[], None]) -> None:
         with html.Div(classes="row"):
             _toggle("Subtraction", "subtracted", "mdi-minus-box-multiple-outline", "t minus pre-contrast (S)")
             _toggle("MIP", "projected", "mdi-layers-outline", "Maximum intensity projection through the body (M)")
-            with v3.VBtn(size="small", variant="outlined", click=fit, classes="toggle"):
+            with v3.VBtn(
+                size="small", variant="outlined", click=fit, classes="toggle fit", raw_attrs=spoken("Fit views")
+            ):
                 v3.VIcon("mdi-fit-to-screen-outline", size="16")
                 v3.VTooltip("Fit all views (F)", activator="parent", location="top")
         v3.VSelect(
@@ -127,7 +129,7 @@ def display_section(server: Server, fit: Callable[[], None]) -> None:
             classes="layouts mt-2",
         ):
             for key, title in LAYOUTS.items():
-                with v3.VBtn(value=key, size="small", classes=f"layout-{key}"):
+                with v3.VBtn(value=key, size="small", classes=f"layout-{key}", raw_attrs=spoken(f"Layout: {title}")):
                     v3.VIcon(_LAYOUT_ICONS[key], size="18")
                     v3.VTooltip(title, activator="parent", location="top")
 
@@ -135,23 +137,27 @@ def display_section(server: Server, fit: Callable[[], None]) -> None:
 def region_section(new: Callable[[], None], undo: Callable[[], None]) -> None:
     """Tools to draw with."""
     with section("Regions"):
-        with html.Div(classes="row"):
+        with html.Div(classes="row tools"):
             _tool("brush", "mdi-brush", "Brush (B)")
             _tool("erase", "mdi-eraser", "Erase (E)")
             _tool("box", "mdi-select-drag", "Box: drag from corner to corner (R)")
             v3.VSpacer()
             with v3.VBtn(
-                size="small", variant="text", icon=True, click=new, disabled=("!title",), classes="new-region"
-            ):
+                size="small", variant="text", icon=True, click=new, disabled=("!title",), classes="new-region",
+                raw_attrs=spoken("Paint another region"),
+            ):  # fmt: skip
                 v3.VIcon("mdi-plus")
                 v3.VTooltip("Paint another region", activator="parent", location="top")
-            with v3.VBtn(size="small", variant="text", icon=True, click=undo, disabled=("!title",), classes="undo"):
+            with v3.VBtn(
+                size="small", variant="text", icon=True, click=undo, disabled=("!title",), classes="undo",
+                raw_attrs=spoken("Undo the last stroke"),
+            ):  # fmt: skip
                 v3.VIcon("mdi-undo")
                 v3.VTooltip("Undo the last stroke", activator="parent", location="top")
         with html.Div(v_if="tool === 'brush' || tool === 'erase'", classes="slider-row"):
             html.Span("Size")
             html.Input(
-                type="range", min="1", max="40", step="1", value=("brush_mm",),
+                type="range", min="1", max="40", step="1", value=("brush_mm",), title="Diameter of the brush",
                 input="brush_mm = Number($event.target.value)",
             )  # fmt: skip
             html.Span("{{ brush_mm }} mm")
@@ -201,7 +207,7 @@ def _tool(name: str, icon: str, hint: str) -> None:
     with v3.VBtn(
         size="small", classes=f"tool tool-{name}", click=f"tool = tool === '{name}' ? 'none' : '{name}'",
         variant=(f"tool === '{name}' ? 'flat' : 'outlined'",), color=(f"tool === '{name}' ? 'primary' : undefined",),
-        disabled=("!title",),
+        disabled=("!title",), raw_attrs=spoken(hint),
     ):  # fmt: skip
         v3.VIcon(icon, size="18")
         v3.VTooltip(hint, activator="parent", location="top")
@@ -212,7 +218,7 @@ def _grey(label: str, name: str, lowest: str, highest: str) -> None:
         html.Span(label)
         html.Input(
             type="range", min=(lowest,) if "_" in lowest else lowest, max=(highest,),
-            step=("Math.max((grey_range[1] - grey_range[0]) / 500, 1e-6)",), value=(name,),
+            step=("Math.max((grey_range[1] - grey_range[0]) / 500, 1e-6)",), value=(name,), title=label,
             input=f"{name} = Number($event.target.value)",
         )  # fmt: skip
         html.Span(f"{{{{ Math.round({name}) }}}}")

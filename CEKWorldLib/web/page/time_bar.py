@@ -6,7 +6,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
-from CEKWorldLib.web.page.part import part
+from CEKWorldLib.web.page.part import part, spoken
 
 _CLOCK = (
     "(time_s < 0 ? '-' : '') + String(Math.floor(Math.abs(time_s) / 60)).padStart(2, '0') + ':' + "
@@ -26,7 +26,7 @@ def time_bar(server: Server) -> None:
             _button("mdi-skip-previous", "Previous phase (Shift+←)", "previous-phase", click=_PREVIOUS)
             with v3.VBtn(
                 icon=True, size="small", variant="tonal", color="primary", click="playing = !playing",
-                disabled=("times_s.length < 2",), classes="play",
+                disabled=("times_s.length < 2",), classes="play", raw_attrs=spoken("Play or pause"),
             ):  # fmt: skip
                 v3.VIcon(icon=("playing ? 'mdi-pause' : 'mdi-play'",))
                 v3.VTooltip("Play or pause (Space)", activator="parent", location="top")
@@ -40,7 +40,7 @@ def time_bar(server: Server) -> None:
                         size="small",
                         variant="text",
                         classes="speed",
-                        title="Seconds of the series per second",
+                        title="Speed: seconds of the series per second",
                     ),
                 ):
                     html.Span("{{ speed }}×")
@@ -63,7 +63,7 @@ def time_bar(server: Server) -> None:
             )  # fmt: skip
             with html.Div(classes="time-ends"):
                 html.Span("{{ first_s }} s")
-                html.Span("seconds after the start of the injection", classes="time-unit")
+                html.Span("seconds after injection start", classes="time-unit")
                 html.Span("{{ Math.round(last_s) }} s")
         with part(server, "time_now", "time-now"):
             html.Div(f"{{{{ {_CLOCK} }}}}", classes="time-clock")
@@ -76,6 +76,6 @@ def time_bar(server: Server) -> None:
 
 
 def _button(icon: str, hint: str, name: str, **options: object) -> None:
-    with v3.VBtn(icon=True, size="small", variant="text", classes=name, **options):
+    with v3.VBtn(icon=True, size="small", variant="text", classes=name, raw_attrs=spoken(hint), **options):
         v3.VIcon(icon)
         v3.VTooltip(hint, activator="parent", location="top")

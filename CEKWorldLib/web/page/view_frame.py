@@ -8,6 +8,8 @@ from trame_server import Server
 from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state
 from trame_slicer.views import SliceView
 
+from CEKWorldLib.web.page.part import spoken
+
 
 def describe_view(server: Server, _view_id: str, view: SliceView) -> None:
     """Fills the page above a view; a ``describe`` of ``SliceViews``."""
@@ -16,7 +18,14 @@ def describe_view(server: Server, _view_id: str, view: SliceView) -> None:
     with html.Div(classes=f"view-head view-{name.lower()}"):
         html.Span(name, classes="view-name")
         html.Span(f"{{{{ Number({slider.name.value}).toFixed(1) }}}} mm", classes="view-offset")
-    with v3.VBtn(classes="view-fit", size="x-small", variant="text", icon=True, click=view.reset_view):
+    with v3.VBtn(
+        classes="view-fit",
+        size="x-small",
+        variant="text",
+        icon=True,
+        click=view.reset_view,
+        raw_attrs=spoken("Fit to the volume"),
+    ):
         v3.VIcon("mdi-fit-to-screen-outline", size="16")
         v3.VTooltip("Fit to the volume", activator="parent", location="left")
     html.Input(
