@@ -53,7 +53,6 @@ class Display:
         page.on_change("level", lambda _: self._set_window())
         page.on_change("projected", lambda _: self.project())
         page.on_change("overlay", lambda _: self.lay_over())
-        page.on_change("layout", views.arrange)
 
     def reset(self) -> None:
         """Follows the window of what was opened, and shows it without maps."""

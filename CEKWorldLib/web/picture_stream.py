@@ -45,6 +45,16 @@ class ViewPictures:
     def rca(self) -> ViewWindow:
         return self._window
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be drawn now; one that waits is drawn when changes have ended."""
+        return self.changed and not (self.hurried and self._window.waits)
+
+    @property
+    def wants_rest(self) -> bool:
+        """Whether there is something to draw at rest."""
+        return self.changed or self.is_rough
+
     def set_push_callback(self, callback: Callable[[bytes, dict], None]) -> None:
         self._push = callback
 
@@ -56,12 +66,12 @@ class ViewPictures:
         """Draws the view as it is now, and sends it."""
         self._window.coarsen(self.hurried)  # another size is a change as well, but of this picture
         self.changed = self.hurried = False
-        self.is_rough = True
+        self.is_rough = not self._window.waits
         self._send(_MOVING, serial)
 
     def refine(self, serial: int) -> None:
         """Draws the view once more, in full quality."""
-        self.changed = self.is_rough = False
+        self.changed = self.hurried = self.is_rough = False
         self._send(_STILL, serial)
 
     def reset(self) -> None:
@@ -137,7 +147,7 @@ class PictureStream:
                 await self._refine()
 
     async def _refine(self) -> None:
-        rough = [view for view in self._views if view.is_rough]
+        rough = [view for view in self._views if view.wants_rest]
         for view in rough:
             view.rca.coarsen(False)
         self._wanted.clear()  # views hear of each other's sizes; whatever else has changed is drawn now
@@ -150,7 +160,7 @@ class PictureStream:
     async def _at_rest(self) -> bool:
         """Waits for a change; True if none came while there are pictures to refine."""
         self._drawn.set()
-        timeout = _REST_S if any(view.is_rough for view in self._views) else None
+        timeout = _REST_S if any(view.wants_rest for view in self._views) else None
         try:
             await asyncio.wait_for(self._wanted.wait(), timeout)
         except TimeoutError:
@@ -172,14 +182,14 @@ class PictureStream:
 
     def _most_urgent(self) -> ViewPictures | None:
         first, *others = self._views
-        if not (first.changed and self._in_a_row < _IN_A_ROW):
+        if not (first.is_due and self._in_a_row < _IN_A_ROW):
             self._in_a_row = 0
             for _ in others:
                 self._turn = (self._turn + 1) % len(others)
-                if others[self._turn].changed:
+                if others[self._turn].is_due:
                     return others[self._turn]
         self._in_a_row += 1
-        return first if first.changed else None
+        return first if first.is_due else None
 
 
 class _Arrivals(LinkProtocol):

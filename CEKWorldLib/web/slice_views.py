@@ -17,7 +17,11 @@ from CEKWorldLib.web.picture_stream import PictureStream
 from CEKWorldLib.web.view_factory import DescribeView, ViewFactory
 
 AXIAL, SAGITTAL, CORONAL = "Axial", "Sagittal", "Coronal"
-LAYOUTS = {"three": "Axial large", "row": "Side by side", "axial": AXIAL, "sagittal": SAGITTAL, "coronal": CORONAL}
+VOLUME = "Volume"
+LAYOUTS = {
+    "three": "Axial large", "row": "Side by side", "axial": AXIAL, "sagittal": SAGITTAL, "coronal": CORONAL,
+    "volume": "Axial and 3-D",
+}  # fmt: skip
 _CAPTION_PIXELS = 16
 
 
@@ -42,6 +46,9 @@ class SliceViews:
         # VTK 9.6 warns, six times, that views observe a resize of their interactor; trame-slicer sends it itself.
         vtkObject.GlobalWarningDisplayOff()
         self._layouts.register_layout_dict(_layouts())
+        volume = ViewLayoutDefinition.threed_view(name=VOLUME, background_color="#000000")
+        both = Layout(LayoutDirection.Horizontal, [_definition(AXIAL), volume])
+        self._layouts.register_layout("volume", both, lazy_initialization=True)
         self._layouts.set_layout("three")
         for view in self.all:
             _without_smoothing(view)

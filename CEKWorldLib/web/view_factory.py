@@ -16,21 +16,22 @@ from trame_slicer.views import (
     CursorId,
     IViewFactory,
     SliceView,
+    ThreeDView,
     ViewLayout,
     ViewLayoutDefinition,
     ViewType,
 )
 
 from CEKWorldLib.web.picture_stream import PictureStream
-from CEKWorldLib.web.view_window import ViewWindow
+from CEKWorldLib.web.view_window import PIXELS_OF_VOLUME, SliceWindow, VolumeWindow
 
 _MOUSE_EVERY_MS = 10
 
-DescribeView = Callable[[Server, str, SliceView], None]
+DescribeView = Callable[[Server, str, AbstractView], None]
 
 
 class ViewFactory(IViewFactory):
-    """Makes slice views for trame-slicer's layouts.
+    """Makes slice views and 3-D views for trame-slicer's layouts.
 
     trame-slicer's own factory sends every picture that is drawn, whether the browser can follow or not; this one
     gives them to a ``PictureStream``.
@@ -46,23 +47,26 @@ class ViewFactory(IViewFactory):
         self._server, self._stream, self._describe = server, stream, describe
 
     def can_create_view(self, view: ViewLayoutDefinition) -> bool:
-        return view.view_type == ViewType.SLICE_VIEW
+        return view.view_type in ViewType
 
     def _create_view(self, view: ViewLayoutDefinition, scene: Any, app_logic: Any) -> AbstractView:
         name = view.singleton_tag
-        slices = SliceView(scene=scene, app_logic=app_logic, name=name)
-        slices.set_view_properties(view.properties)
+        is_volume = view.view_type == ViewType.THREE_D_VIEW
+        drawn = (ThreeDView if is_volume else SliceView)(scene=scene, app_logic=app_logic, name=name)
+        drawn.set_view_properties(view.properties)
         cursor = f"{name}_cursor"
         self._server.state[cursor] = CursorId.DEFAULT.value
-        window = ViewWindow(slices, self._server.state, cursor)
+        window = (VolumeWindow if is_volume else SliceWindow)(drawn, self._server.state, cursor)
         pictures = self._stream.add(window)
-        self._place(name, cursor, slices)
+        self._place(name, cursor, drawn)
         area = RcaViewAdapter(window, name, scheduler=pictures, do_schedule_render_on_interaction=False)
-        slices.set_scheduled_render(RcaRenderStrategy(pictures))
+        if is_volume:
+            area.max_pixel_count = PIXELS_OF_VOLUME
+        drawn.set_scheduled_render(RcaRenderStrategy(pictures))
         create_task(self._register(area))
-        return slices
+        return drawn
 
-    def _place(self, name: str, cursor: str, view: SliceView) -> None:
+    def _place(self, name: str, cursor: str, view: AbstractView) -> None:
         with (
             ViewLayout(self._server, template_name=name),
             html.Div(classes="view", style=(f"{{ cursor: {cursor} }}",)),

@@ -1,4 +1,4 @@
-"""The window of a slice view: drawn in fewer pixels while time moves."""
+"""The windows that views are drawn in, with fewer pixels where more would be slow."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from typing import Any
 
 from trame_server.state import State
 from trame_slicer.rca_view.rca_view_factory import RcaWindow
-from trame_slicer.views import SliceView
+from trame_slicer.views import SliceView, ThreeDView
 
+PIXELS_OF_VOLUME = 120_000  # of a 3-D picture, which without a graphics card takes 0.3 s of CPU
 _PIXELS_IN_MOTION = 120_000  # as many as two cores draw and show 30 times a second
 _WORTHWHILE = 0.85  # hardly smaller pictures are hardly faster
 _DPI = 72  # VTK's own
 
 
-class ViewWindow(RcaWindow):
-    """Draws a slice view offscreen.
+class SliceWindow(RcaWindow):
+    """Draws a slice view offscreen, while time moves in fewer pixels.
 
     Args:
         view: what is drawn.
         state: of the page.
         cursor: name of the mouse cursor in it.
+
+    Attributes:
+        waits: whether it is drawn only when time does not move.
     """
+
+    waits = False
 
     def __init__(self, view: SliceView, state: State, cursor: str) -> None:
         super().__init__(view.render_window(), state=state, active_view_cursor=cursor)
@@ -50,3 +56,18 @@ class ViewWindow(RcaWindow):
         self._vtk_render_window.SetSize(columns, rows)
         self._vtk_render_window.SetDPI(round(scale * _DPI))
         self._view.get_view_node().SetDimensions(columns, rows, 1)
+
+
+class VolumeWindow(RcaWindow):
+    """Draws a 3-D view offscreen; see ``SliceWindow``."""
+
+    waits = True
+
+    def __init__(self, view: ThreeDView, state: State, cursor: str) -> None:
+        super().__init__(view.render_window(), state=state, active_view_cursor=cursor)
+
+    def coarsen(self, on: bool) -> None:
+        """Its pictures are small already."""
+
+
+ViewWindow = SliceWindow | VolumeWindow

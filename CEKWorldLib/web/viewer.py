@@ -33,6 +33,7 @@ from CEKWorldLib.web.scrubber import Scrubber
 from CEKWorldLib.web.slice_views import AXIAL, SliceViews
 from CEKWorldLib.web.synthesis import Synthesis
 from CEKWorldLib.web.uploads import Uploads
+from CEKWorldLib.web.volume_view import VolumeView
 from CEKWorldLib.worker.asyncio_transport import AsyncioTransport
 from CEKWorldLib.worker.client import Settings, WorkerClient
 from CEKWorldLib.worker.interface import Status, SynthesisClient
@@ -82,6 +83,8 @@ class Viewer:
         self.scrubber = Scrubber(self.page, self.scene, self.views.stream)
         interaction = app.markups_logic.interaction_node
         self.display = Display(self.page, self.scene, self.views, interaction, self._samples)
+        self.volume = VolumeView(app, self.scene)
+        self.page.on_change("layout", lambda _: self._arrange())
         self.regions = RegionControl(self.page, app, self.scene, self.views, self._samples)
         self.live = LiveFrames(self.page, self.scene, self.scrubber)
         self.synthesis = Synthesis(self.page, self._connect, settings.temporary, self._show_sample, self._watch)
@@ -186,11 +189,16 @@ class Viewer:
 
     def _begin(self, time_s: float, keep_regions: bool = False) -> None:
         self.display.reset()
+        self._arrange()
         if keep_regions:
             self.regions.measure()
         else:
             self.regions.reset()
         self.scrubber.reset(time_s)
+
+    def _arrange(self) -> None:
+        self.views.arrange(self.page.get("layout"))
+        self.volume.show(self.page.get("layout") == "volume")
 
     def _slice_on_screen(self) -> int | None:
         """Along the axis of the acquired slices, where the axial view's centre is."""

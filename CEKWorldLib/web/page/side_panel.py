@@ -21,6 +21,7 @@ _LAYOUT_ICONS = {
     "axial": "mdi-alpha-a-box-outline",
     "sagittal": "mdi-alpha-s-box-outline",
     "coronal": "mdi-alpha-c-box-outline",
+    "volume": "mdi-cube-outline",
 }
 _TOOL_HINT = (
     "{{ tool === 'box' ? 'Drag over a lesion in any view.' : tool === 'none' ? "
