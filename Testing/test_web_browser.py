@@ -210,6 +210,24 @@ def test_maps_subtraction_and_projection_change_the_picture_and_give_it_back(ses
     assert session.get("error") == ""
 
 
+def test_the_3d_view_follows_the_slider_at_rest_and_turns_with_the_mouse(session):
+    session.show(0.0)
+    session.page.click(".layout-volume")
+    view = session.page.locator(".layout-grid-item").nth(1)
+    session.wait(lambda: view.locator("canvas[data-drawn]").count(), "the 3-D view")
+    session.page.wait_for_timeout(1500)
+    before = view.screenshot()
+    session.show(80.0)
+    session.wait(lambda: view.screenshot() != before, "the other time")
+    session.page.wait_for_timeout(1500)
+    before = view.screenshot()
+    session.stroke([(0.5, 0.5), (0.7, 0.6)], view=1)
+    session.wait(lambda: view.screenshot() != before, "the view from elsewhere")
+    session.page.click(".layout-three")
+    session.wait(lambda: session.page.locator("canvas[data-drawn]").count() == 3, "the slices")
+    assert session.get("error") == ""
+
+
 def test_reloading_the_page_keeps_exam_regions_and_time(session):
     session.show(160.0)
     classes = session.classes()

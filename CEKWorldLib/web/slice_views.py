@@ -8,7 +8,7 @@ from typing import Any
 from trame_client.ui.core import AbstractLayout
 from trame_server import Server
 from trame_slicer.core import LayoutManager, SlicerApp
-from trame_slicer.views import Layout, LayoutDirection, SliceView, ViewLayoutDefinition
+from trame_slicer.views import AbstractView, Layout, LayoutDirection, SliceView, ViewLayoutDefinition
 from vtkmodules.vtkCommonCore import vtkCommand, vtkObject
 from vtkmodules.vtkRenderingCore import vtkTextActor
 
@@ -23,6 +23,7 @@ LAYOUTS = {
     "volume": "Axial and 3-D",
 }  # fmt: skip
 _CAPTION_PIXELS = 16
+_SMALL_PIXELS = 12  # in 3-D pictures, which the browser enlarges
 
 
 class SliceViews:
@@ -50,10 +51,11 @@ class SliceViews:
         both = Layout(LayoutDirection.Horizontal, [_definition(AXIAL), volume])
         self._layouts.register_layout("volume", both, lazy_initialization=True)
         self._layouts.set_layout("three")
+        self._caption = caption
+        self._captioned: list[AbstractView] = []
         for view in self.all:
-            _without_smoothing(view)
             view.interactor().AddObserver(vtkCommand.WindowResizeEvent, partial(_refit, view))
-            caption.add(_CaptionText(view))
+        self._finish_views()
         vtkObject.GlobalWarningDisplayOn()
 
     @property
@@ -71,6 +73,15 @@ class SliceViews:
     def arrange(self, layout: str) -> None:
         """Shows one of ``LAYOUTS``."""
         self._layouts.set_layout(layout)
+        self._finish_views()  # the 3-D view is made when it is first shown
+
+    def _finish_views(self) -> None:
+        for view in self._app.view_manager.get_views():
+            if view not in self._captioned:
+                self._captioned.append(view)
+                self._caption.add(_CaptionText(view, _CAPTION_PIXELS if view in self.all else _SMALL_PIXELS))
+                # Smoothing the edges of lines eightfold costs more than drawing all the rest of a slice.
+                view.render_window().SetMultiSamples(0)
 
     def fit(self) -> None:
         """Fits all views to their volumes."""
@@ -86,10 +97,10 @@ class _CaptionText:
     slider, of 45 ms in all; a text of one size takes less than 1 ms.
     """
 
-    def __init__(self, view: SliceView) -> None:
+    def __init__(self, view: AbstractView, pixels: int) -> None:
         self._actor = vtkTextActor()
         style = self._actor.GetTextProperty()
-        style.SetFontSize(_CAPTION_PIXELS)
+        style.SetFontSize(pixels)
         style.SetJustificationToCentered()
         style.SetVerticalJustificationToTop()
         self._actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
@@ -108,11 +119,6 @@ def _refit(view: SliceView, *_: Any) -> None:
     offset = view.get_slice_value()
     view.fit_view_to_content()
     view.set_slice_value(offset)
-
-
-def _without_smoothing(view: SliceView) -> None:
-    """Slices are images: smoothing edges of lines eightfold costs more than drawing all the rest."""
-    view.render_window().SetMultiSamples(0)
 
 
 def _reslice_along_axes(view: SliceView) -> None:
