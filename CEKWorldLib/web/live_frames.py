@@ -32,25 +32,29 @@ class LiveFrames:
 
     @asynccontextmanager
     async def following(self, client: SynthesisClient) -> AsyncIterator[None]:
-        """While it lasts, the slider shows what a client's synthesis has; afterwards nothing is being read."""
+        """While it lasts, the slider shows what a client's synthesis has.
+
+        Afterwards nothing is being read, and the views stay as they are until the slider is reset.
+        """
         self._client = client
         self._scrubber.fetch = self._fetch
         try:
             yield
         finally:
-            self._scrubber.fetch = None
             async with self._reading:
                 self._client = None
 
-    async def _fetch(self, time_s: float) -> None:
+    async def _fetch(self, time_s: float) -> bool:
         async with self._reading:
             if self._client is None:
-                return
+                return False
             reading = asyncio.wrap_future(self._client.frame(time_s, partial=True, extrapolate=True))
             await asyncio.wait([reading])
             # Whoever synthesizes is told what went wrong; what is open by then may be something else.
-            if not reading.cancelled() and reading.exception() is None and self._scrubber.fetch is not None:
-                self._scene.put_glance(time_s, reading.result().voxels)
+            if reading.cancelled() or reading.exception() is not None or self._scrubber.fetch is None:
+                return False
+            self._scene.put_glance(time_s, reading.result().voxels)
+            return True
 
     def _refresh(self) -> None:
         if self._client is not None:

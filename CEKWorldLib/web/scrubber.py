@@ -24,10 +24,10 @@ class Scrubber:
         stream: draws what is shown.
 
     Attributes:
-        fetch: awaited before a time is shown that has to be brought into the scene first; None where all are there.
+        fetch: brings a time into the scene before it is shown, and says whether it could; None where all are there.
     """
 
-    fetch: Callable[[float], Awaitable[None]] | None = None
+    fetch: Callable[[float], Awaitable[bool]] | None = None
 
     def __init__(self, page: Page, scene: SceneSession, stream: PictureStream) -> None:
         self._page, self._scene, self._stream = page, scene, stream
@@ -41,6 +41,7 @@ class Scrubber:
 
     def reset(self, time_s: float, times_s: Sequence[float] = ()) -> None:
         """Takes over the times of the scene, or others that are going to be there, and goes to one; playback stops."""
+        self.fetch = None
         times = list(times_s or self._scene.times_s)
         first, last = (times[0], times[-1]) if len(times) > 1 else (0.0, _EMPTY_S)
         self._page.set(times_s=times, first_s=first, last_s=last, time_s=min(max(time_s, first), last), playing=False)
@@ -55,9 +56,8 @@ class Scrubber:
             await self._wanted.wait()
             self._wanted.clear()
             time_s = float(self._page.get("time_s"))
-            if self.fetch is not None:
-                await self.fetch(time_s)
-            if self._scene.is_open:
+            is_there = self.fetch is None or await self.fetch(time_s)
+            if is_there and self._scene.is_open:
                 self._show(time_s)
             # A time that nobody would see drawn is not shown: the next one is the latest by then.
             await self._stream.drawn()

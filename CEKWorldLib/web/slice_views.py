@@ -1,4 +1,4 @@
-"""The three slice views of a session: drawn here, shown in the browser, in one of several layouts."""
+"""The views of a session: drawn here, shown in the browser, in one of several layouts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SMALL_PIXELS = 12  # in 3-D pictures, which the browser enlarges
 
 
 class SliceViews:
-    """Axial, sagittal and coronal slice views.
+    """Axial, sagittal and coronal slice views, and in one layout a 3-D view.
 
     Args:
         server: that shows them.

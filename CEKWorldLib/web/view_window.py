@@ -36,8 +36,8 @@ class SliceWindow(RcaWindow):
         self._scale = 1.0
 
     def process_resize_event(self, width: int, height: int) -> None:
-        self._size, self._scale = (width, height), 1.0
-        self._vtk_render_window.SetDPI(_DPI)
+        self.coarsen(False)
+        self._size = (width, height)
         super().process_resize_event(width, height)
 
     def process_interaction_event(self, event: dict[str, Any]) -> None:

@@ -128,7 +128,7 @@ class Viewer:
         self.synthesis.start(self._slice_on_screen())
 
     def _show(self, opened: OpenedExam) -> None:
-        self._opened, self.scrubber.fetch = opened, None
+        self._opened = opened
         self.page.set(title=opened.name, notices=list(opened.notices), projected=False)
         if opened.arrival_s is not None:
             self.page.set(arrival_s=round(opened.arrival_s, 1))
@@ -144,7 +144,7 @@ class Viewer:
         self.scene.open_series(opened.name, opened.series, opened.provenance)
         self.page.set(synthetic=opened.series.synthetic, subtracted=False)
         self.scene.show_in_views()
-        self._begin(0.0, keep_regions)
+        self._begin(0.0, keep_regions=keep_regions)
 
     @asynccontextmanager
     async def _watch(self, client: SynthesisClient, frames: SampleFrames, made: Provenance) -> AsyncIterator[None]:
@@ -154,7 +154,7 @@ class Viewer:
             yield
             return
         self._open_synthesis(opened, frames, made)
-        self.scrubber.reset(_early(frames.times_s), frames.times_s)
+        self._begin(_early(frames.times_s), frames.times_s, keep_regions=True)
         self.page.set(live=True)
         try:
             async with self.live.following(client):
@@ -172,7 +172,6 @@ class Viewer:
         self.scene.open_exam(opened.name, opened.exam.pre, made, frames.arrival_s, _BRIGHTEST)
         self.scene.show_in_views()
         self.page.set(synthetic=True, subtracted=False)
-        self.display.reset()
 
     def _show_sample(self, frames: SampleFrames, provenance: Provenance) -> None:
         """Shows the first sample of a synthesis; further ones add to what is known about it."""
@@ -185,16 +184,17 @@ class Viewer:
         self._open_synthesis(opened, frames, provenance)
         for t, frame in zip(frames.times_s, frames.samples[0], strict=True):
             self.scene.put_frame(t, frame)
-        self._begin(_early(frames.times_s), keep_regions=True)
+        was_live = tuple(self.page.get("times_s")) == frames.times_s
+        self._begin(self.page.get("time_s") if was_live else _early(frames.times_s), keep_regions=True)
 
-    def _begin(self, time_s: float, keep_regions: bool = False) -> None:
+    def _begin(self, time_s: float, times_s: Sequence[float] = (), keep_regions: bool = False) -> None:
         self.display.reset()
         self._arrange()
         if keep_regions:
             self.regions.measure()
         else:
             self.regions.reset()
-        self.scrubber.reset(time_s)
+        self.scrubber.reset(time_s, times_s)
 
     def _arrange(self) -> None:
         self.views.arrange(self.page.get("layout"))
