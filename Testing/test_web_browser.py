@@ -223,6 +223,15 @@ def test_the_3d_view_follows_the_slider_at_rest_and_turns_with_the_mouse(session
     before = view.screenshot()
     session.stroke([(0.5, 0.5), (0.7, 0.6)], view=1)
     session.wait(lambda: view.screenshot() != before, "the view from elsewhere")
+    coloured = session.page.evaluate(
+        """() => { const small = new OffscreenCanvas(50, 50).getContext("2d");
+                   small.drawImage(document.querySelector("canvas[data-view=Volume]"), 0, 0, 50, 50);
+                   const rgba = small.getImageData(0, 0, 50, 50).data;
+                   let n = 0;
+                   for (let i = 0; i < rgba.length; i += 4) n += Math.abs(rgba[i] - rgba[i + 2]) > 60 ? 1 : 0;
+                   return n / 2500; }"""
+    )
+    assert coloured < 0.1, "but for regions and the caption, images are grey"
     session.page.click(".layout-three")
     session.wait(lambda: session.page.locator("canvas[data-drawn]").count() == 3, "the slices")
     assert session.get("error") == ""

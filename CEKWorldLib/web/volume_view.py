@@ -37,6 +37,7 @@ class VolumeView:
             return
         for view in views:
             self._let_mouse_turn(view)
+            _draw_plainly(view)
             view.get_view_node().SetRaycastTechnique(vtkMRMLViewNode.MaximumIntensityProjection)
         self._shown = self._app.volume_rendering.create_display_node(self._scene.output, _PRESET)
         self._shown.SetFollowVolumeDisplayNode(True)
@@ -61,3 +62,10 @@ class VolumeView:
 
         interactor.AddObserver("LeftButtonPressEvent", begin, _BEFORE_SLICER)
         interactor.AddObserver("LeftButtonReleaseEvent", end, _AFTER_SLICER)
+
+
+def _draw_plainly(view: ThreeDView) -> None:
+    """Without depth peeling, which beside regions puts other textures in the volume's place in software rendering."""
+    view.get_view_node().SetUseDepthPeeling(False)
+    view.renderer().SetUseDepthPeeling(False)
+    view.renderer().SetUseDepthPeelingForVolumes(False)
