@@ -110,13 +110,20 @@ def viewer(exam_file, browser) -> Iterator[RunningViewer]:
 
 @pytest.fixture(scope="module")
 def session(viewer, browser) -> Session:
-    """The page that the tests go through in the order of this file, its exam synthesized once."""
-    session = Session(opened_page(browser, viewer.address, PATIENCE_S))
-    session.synthesize()
-    return session
+    """The page that the tests go through in the order of this file; the first has its exam synthesized."""
+    return Session(opened_page(browser, viewer.address, PATIENCE_S))
 
 
 def test_a_synthesis_with_the_shipped_model_shows_its_times_and_says_that_it_is_synthetic(session):
+    session.page.wait_for_timeout(1000)
+    pre = session.picture()
+    session.set(preset="list", times_text=TIMES)
+    session.page.click(".synthesize")
+    session.wait(lambda: session.get("live") and session.get("progress_percent") > 0, "the first slice")
+    session.page.wait_for_timeout(1000)
+    if session.get("live"):  # not where all slices are there within a second
+        assert session.page.locator(".mark").inner_text() == "in progress" and session.picture() != pre
+    session.wait(lambda: not session.get("busy"), "the synthesis")
     assert session.get("times_s") == [0, 20, 80, 160, 240, 320, 400]
     assert session.page.locator(".time-tick").count() == 7
     assert session.get("model").startswith("compact")
@@ -203,6 +210,33 @@ def test_maps_subtraction_and_projection_change_the_picture_and_give_it_back(ses
     assert session.get("error") == ""
 
 
+def test_the_3d_view_follows_the_slider_at_rest_and_turns_with_the_mouse(session):
+    session.show(0.0)
+    session.page.click(".layout-volume")
+    view = session.page.locator(".layout-grid-item").nth(1)
+    session.wait(lambda: view.locator("canvas[data-drawn]").count(), "the 3-D view")
+    session.page.wait_for_timeout(1500)
+    before = view.screenshot()
+    session.show(80.0)
+    session.wait(lambda: view.screenshot() != before, "the other time")
+    session.page.wait_for_timeout(1500)
+    before = view.screenshot()
+    session.stroke([(0.5, 0.5), (0.7, 0.6)], view=1)
+    session.wait(lambda: view.screenshot() != before, "the view from elsewhere")
+    coloured = session.page.evaluate(
+        """() => { const small = new OffscreenCanvas(50, 50).getContext("2d");
+                   small.drawImage(document.querySelector("canvas[data-view=Volume]"), 0, 0, 50, 50);
+                   const rgba = small.getImageData(0, 0, 50, 50).data;
+                   let n = 0;
+                   for (let i = 0; i < rgba.length; i += 4) n += Math.abs(rgba[i] - rgba[i + 2]) > 60 ? 1 : 0;
+                   return n / 2500; }"""
+    )
+    assert coloured < 0.1, "but for regions and the caption, images are grey"
+    session.page.click(".layout-three")
+    session.wait(lambda: session.page.locator("canvas[data-drawn]").count() == 3, "the slices")
+    assert session.get("error") == ""
+
+
 def test_reloading_the_page_keeps_exam_regions_and_time(session):
     session.show(160.0)
     classes = session.classes()
@@ -217,10 +251,15 @@ def test_several_samples_add_their_spread_to_curves_and_as_a_map(session):
     session.wait(lambda: session.get("samples_ready") == 2, "the second sample")
     spread = session.wait(lambda: session.get("regions")[0].get("spread"), "the spread")
     assert spread.endswith("of 2 samples")
+    session.show(240.0)
+    session.page.wait_for_timeout(1000)
+    before = session.picture()
     session.set(overlay="uncertainty")
-    session.page.wait_for_timeout(1000)  # the map may be there before anybody could see that it is being made
-    session.wait(lambda: not session.get("overlay_busy"), "the map")
-    assert (session.get("overlay"), session.get("error")) == ("uncertainty", "")
+    session.wait(lambda: session.picture() != before, "a picture with the map")
+    assert session.page.locator(".legend-scale").inner_text().endswith("%")
+    session.set(overlay="none")
+    session.wait(lambda: session.picture() == before, "the picture without it")
+    assert session.get("error") == ""
 
 
 def test_a_worker_killed_while_it_works_is_named_and_comes_back_and_what_was_shown_stays(session, viewer):

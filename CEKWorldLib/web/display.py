@@ -53,7 +53,6 @@ class Display:
         page.on_change("level", lambda _: self._set_window())
         page.on_change("projected", lambda _: self.project())
         page.on_change("overlay", lambda _: self.lay_over())
-        page.on_change("layout", views.arrange)
 
     def reset(self) -> None:
         """Follows the window of what was opened, and shows it without maps."""
@@ -119,6 +118,7 @@ class Display:
         spread[_is_dark(frames.samples[0][0])] = np.nan
         highest = float(np.nanpercentile(spread, _STRONGEST)) if np.isfinite(spread).any() else 1.0
         self._scene.overlay.show_uncertainty(spread, max(highest, 1e-6))
+        self._page.set(spread_percent=highest)
 
     def _set_window(self) -> None:
         if not self._scene.is_open:

@@ -32,6 +32,7 @@ class Launcher:
         self.app.add_routes(
             [
                 web.get("/", self._begin),
+                web.get("/message.css", self._message_style),
                 web.get("/s/{id}/", self._wait_page),
                 web.get("/s/{id}/ready", self._ready),
                 web.route("*", "/s/{id}/{path:.*}", self._forward),
@@ -55,6 +56,9 @@ class Launcher:
         session = SessionProcess(self._settings)
         self._sessions[session.id] = session
         raise web.HTTPSeeOther(f"/s/{session.id}/")
+
+    async def _message_style(self, _request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(_STATIC / "message.css")
 
     async def _wait_page(self, request: web.Request) -> web.StreamResponse:
         self._session(request)

@@ -28,6 +28,7 @@ class PageState:
         subtracted, projected: whether the pre-contrast volume is taken off, and whether views project.
         overlay: ``none``, ``types`` or ``uncertainty``.
         overlay_busy: whether a map is being computed.
+        spread_percent: enhancement in the strongest colour of the uncertainty.
         window, level: of the grey values.
         grey_range: lowest and highest grey value, the bounds of window and level.
         layout: of the views.
@@ -41,6 +42,7 @@ class PageState:
         preset, times_text: which times are synthesized.
         arrival_s, seed, samples: of the synthesis.
         busy: whether it runs.
+        live: whether what it has so far is shown.
         progress_percent, progress_text: how far it is.
         worker: how the model's process is, where the user should know.
         model: the model and where it runs.
@@ -68,6 +70,7 @@ class PageState:
     projected: bool = False
     overlay: str = "none"
     overlay_busy: bool = False
+    spread_percent: float = 0.0
     window: float = 1.0
     level: float = 0.5
     grey_range: list[float] = field(default_factory=lambda: [0.0, 1.0])
@@ -86,6 +89,7 @@ class PageState:
     seed: int = 0
     samples: int = 1
     busy: bool = False
+    live: bool = False
     progress_percent: float = 0.0
     progress_text: str = ""
     worker: str = ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.web.page_state import Page
+from CEKWorldLib.web.picture_stream import PictureStream
 
-_SHOWN_EVERY_S = 1 / 60  # at most; views draw at 30 per second
 _EMPTY_S = 480.0  # length of the slider while there are no phases
 
 
@@ -20,11 +21,16 @@ class Scrubber:
     Args:
         page: has the slider.
         scene: what is scrubbed through.
+        stream: draws what is shown.
+
+    Attributes:
+        fetch: brings a time into the scene before it is shown, and says whether it could; None where all are there.
     """
 
-    def __init__(self, page: Page, scene: SceneSession) -> None:
-        self._page = page
-        self._scene = scene
+    fetch: Callable[[float], Awaitable[bool]] | None = None
+
+    def __init__(self, page: Page, scene: SceneSession, stream: PictureStream) -> None:
+        self._page, self._scene, self._stream = page, scene, stream
         self._wanted = asyncio.Event()
         page.on_change("time_s", lambda _: self._wanted.set())
         page.on_change("subtracted", lambda _: self._wanted.set())
@@ -33,23 +39,31 @@ class Scrubber:
         """Begins to follow the slider, in the running event loop."""
         self._task = asyncio.create_task(self._follow())
 
-    def reset(self, time_s: float) -> None:
-        """Takes over the times of the scene, and goes to one; playback stops."""
-        times = list(self._scene.times_s)
+    def reset(self, time_s: float, times_s: Sequence[float] = ()) -> None:
+        """Takes over the times of the scene, or others that are going to be there, and goes to one; playback stops."""
+        self.fetch = None
+        times = list(times_s or self._scene.times_s)
         first, last = (times[0], times[-1]) if len(times) > 1 else (0.0, _EMPTY_S)
         self._page.set(times_s=times, first_s=first, last_s=last, time_s=min(max(time_s, first), last), playing=False)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows the slider's time once more: there is more to see of it."""
         self._wanted.set()
 
     async def _follow(self) -> None:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            if self._scene.is_open:
-                self._show(float(self._page.get("time_s")))
-            # Leaves the loop to the views, and to messages that bring a newer time.
-            await asyncio.sleep(_SHOWN_EVERY_S)
+            time_s = float(self._page.get("time_s"))
+            is_there = self.fetch is None or await self.fetch(time_s)
+            if is_there and self._scene.is_open:
+                self._show(time_s)
+            # A time that nobody would see drawn is not shown: the next one is the latest by then.
+            await self._stream.drawn()
 
     def _show(self, time_s: float) -> None:
+        self._stream.hurry()
         self._scene.subtracted = bool(self._page.get("subtracted"))
         shown = self._scene.show(time_s)
         if shown is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -19,12 +20,16 @@ from CEKWorldLib.worker.interface import Status, SynthesisClient, Voxels, Worker
 from CEKWorldLib.worker.messages import Geometry, Opened, Progress
 
 _MOST_SAMPLES = 16
+_STEPS_OF_SAMPLES = 1  # of the sampler, as on the command line: without a step every seed gives the regression mean
 
 
 class OpenClient(SynthesisClient, Protocol):
     """A client that says which model it has loaded."""
 
     opened: Future[Opened]
+
+
+Watch = Callable[[SynthesisClient, SampleFrames, Provenance], AbstractAsyncContextManager[None]]
 
 
 class Synthesis:
@@ -35,6 +40,7 @@ class Synthesis:
         connect: makes the client of a worker, told whom to report its status to.
         folder: for frames.
         on_sample: told of every finished sample, with how it was made.
+        watch: the context in which the first sample is made, given its client, frames and how they are made.
 
     Attributes:
         frames: of the latest synthesis; None before.
@@ -46,12 +52,13 @@ class Synthesis:
         connect: Callable[[Callable[[Status], None]], OpenClient],
         folder: Path,
         on_sample: Callable[[SampleFrames, Provenance], None],
+        watch: Watch,
     ) -> None:
         self.frames: SampleFrames | None = None
         self._page = page
         self._connect = connect
         self._folder = folder
-        self._on_sample = on_sample
+        self._on_sample, self._watch = on_sample, watch
         self._client: OpenClient | None = None
         self._exam: Exam | None = None
         self._prepared: asyncio.Future | None = None
@@ -113,6 +120,7 @@ class Synthesis:
         injection = Injection(arrival_s=_number(page.get("arrival_s"), "The bolus arrival"))
         times, first_seed = self._times(injection.arrival_s), int(_number(page.get("seed"), "The seed"))
         count = min(max(int(_number(page.get("samples"), "The number of samples")), 1), _MOST_SAMPLES)
+        steps = _STEPS_OF_SAMPLES if count > 1 else None
         await asyncio.shield(prepared)
         # Shielded, as is what was prepared: cancelling this synthesis must not take them from the next one.
         opened = await asyncio.shield(asyncio.wrap_future(client.opened))
@@ -121,18 +129,19 @@ class Synthesis:
         self._runs += 1
         shown = tuple(sorted({0.0, injection.arrival_s, *times}))
         frames = self.frames = SampleFrames(self._folder, self._runs, shown, exam.pre.voxels, injection.arrival_s)
+        provenance = Provenance(opened.model, opened.model_sha256, first_seed)
         for n in range(count):
             seed = first_seed + n
 
             def report(progress: Progress, n: int = n) -> None:
                 self._show_progress(progress, n, count)
 
-            await asyncio.wrap_future(
-                client.synthesize(times, injection, seed, first_slice=first_slice, on_progress=report)
-            )
+            made = client.synthesize(times, injection, seed, steps, first_slice, on_progress=report)
+            async with self._watch(client, frames, provenance) if n == 0 else nullcontext():
+                await asyncio.wrap_future(made)
             await self._collect(client, frames)
             page.set(samples_ready=n + 1)
-            self._on_sample(frames, Provenance(opened.model, opened.model_sha256, first_seed))
+            self._on_sample(frames, provenance)
 
     async def _collect(self, client: SynthesisClient, frames: SampleFrames) -> None:
         sample = frames.new_sample()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.web.display import Display
 from CEKWorldLib.web.downloads import Downloads
 from CEKWorldLib.web.exam_opening import OpenedExam, open_exam
+from CEKWorldLib.web.live_frames import LiveFrames
 from CEKWorldLib.web.page.layout import build_page
 from CEKWorldLib.web.page.view_frame import describe_view
 from CEKWorldLib.web.page_state import Page
@@ -31,9 +33,10 @@ from CEKWorldLib.web.scrubber import Scrubber
 from CEKWorldLib.web.slice_views import AXIAL, SliceViews
 from CEKWorldLib.web.synthesis import Synthesis
 from CEKWorldLib.web.uploads import Uploads
+from CEKWorldLib.web.volume_view import VolumeView
 from CEKWorldLib.worker.asyncio_transport import AsyncioTransport
 from CEKWorldLib.worker.client import Settings, WorkerClient
-from CEKWorldLib.worker.interface import Status
+from CEKWorldLib.worker.interface import Status, SynthesisClient
 
 _LOGICS = (slicer.vtkSlicerSequencesLogic, slicer.vtkSlicerPlotsLogic, slicer.vtkSlicerTablesLogic)
 _BRIGHTEST = 2.0  # how much brighter than the pre-contrast volume white is; suits breast and liver
@@ -77,11 +80,14 @@ class Viewer:
         self.page = Page(server)
         self.scene = SceneSession(app.scene)
         self.views = SliceViews(server, app, self.scene.caption, describe_view)
-        self.scrubber = Scrubber(self.page, self.scene)
+        self.scrubber = Scrubber(self.page, self.scene, self.views.stream)
         interaction = app.markups_logic.interaction_node
         self.display = Display(self.page, self.scene, self.views, interaction, self._samples)
+        self.volume = VolumeView(app, self.scene)
+        self.page.on_change("layout", lambda _: self._arrange())
         self.regions = RegionControl(self.page, app, self.scene, self.views, self._samples)
-        self.synthesis = Synthesis(self.page, self._connect, settings.temporary, self._show_sample)
+        self.live = LiveFrames(self.page, self.scene, self.scrubber)
+        self.synthesis = Synthesis(self.page, self._connect, settings.temporary, self._show_sample, self._watch)
         self.downloads = Downloads(
             self.page, settings.temporary, lambda: self._opened, self._series, lambda: self.regions.results
         )
@@ -95,6 +101,7 @@ class Viewer:
 
     async def run(self) -> None:
         """Begins to work, in the running event loop."""
+        self.views.stream.start()
         self.scrubber.start()
         self.regions.start()
         self.downloads.start()
@@ -121,23 +128,50 @@ class Viewer:
         self.synthesis.start(self._slice_on_screen())
 
     def _show(self, opened: OpenedExam) -> None:
-        self._opened, self._provenance = opened, opened.provenance
-        self.scene.open_series(opened.name, opened.series, opened.provenance)
-        self.page.set(
-            title=opened.name,
-            notices=list(opened.notices),
-            synthetic=opened.series.synthetic,
-            subtracted=False,
-            projected=False,
-        )
+        self._opened = opened
+        self.page.set(title=opened.name, notices=list(opened.notices), projected=False)
         if opened.arrival_s is not None:
             self.page.set(arrival_s=round(opened.arrival_s, 1))
         if opened.exam is not None and opened.exam.anatomy is not None:
             self.page.set(preset=opened.exam.anatomy)
         self.synthesis.take(opened.exam)
-        self.scene.show_in_views()
+        self._show_opened(opened)
         self.views.fit()
-        self._begin(0.0)
+
+    def _show_opened(self, opened: OpenedExam, keep_regions: bool = False) -> None:
+        """Shows what was opened, as it was."""
+        self._provenance = opened.provenance
+        self.scene.open_series(opened.name, opened.series, opened.provenance)
+        self.page.set(synthetic=opened.series.synthetic, subtracted=False)
+        self.scene.show_in_views()
+        self._begin(0.0, keep_regions=keep_regions)
+
+    @asynccontextmanager
+    async def _watch(self, client: SynthesisClient, frames: SampleFrames, made: Provenance) -> AsyncIterator[None]:
+        """Shows the first synthesis of an exam while it is made; a later one leaves the earlier on screen meanwhile."""
+        opened = self._opened
+        if opened is None or self.page.get("synthetic"):
+            yield
+            return
+        self._open_synthesis(opened, frames, made)
+        self._begin(_early(frames.times_s), frames.times_s, keep_regions=True)
+        self.page.set(live=True)
+        try:
+            async with self.live.following(client):
+                yield
+        except BaseException:
+            if self._opened is opened:
+                self._show_opened(opened, keep_regions=True)
+            raise
+        finally:
+            self.page.set(live=False)
+
+    def _open_synthesis(self, opened: OpenedExam, frames: SampleFrames, made: Provenance) -> None:
+        assert opened.exam is not None
+        self._provenance = made
+        self.scene.open_exam(opened.name, opened.exam.pre, made, frames.arrival_s, _BRIGHTEST)
+        self.scene.show_in_views()
+        self.page.set(synthetic=True, subtracted=False)
 
     def _show_sample(self, frames: SampleFrames, provenance: Provenance) -> None:
         """Shows the first sample of a synthesis; further ones add to what is known about it."""
@@ -147,21 +181,24 @@ class Viewer:
         opened = self._opened
         if opened is None or opened.exam is None:
             return
-        self._provenance = provenance
-        self.scene.open_exam(opened.name, opened.exam.pre, provenance, frames.arrival_s, _BRIGHTEST)
+        self._open_synthesis(opened, frames, provenance)
         for t, frame in zip(frames.times_s, frames.samples[0], strict=True):
             self.scene.put_frame(t, frame)
-        self.scene.show_in_views()
-        self.page.set(synthetic=True, subtracted=False)
-        self._begin(min(self.scene.times_s, key=lambda t: abs(t - _EARLY_S)), keep_regions=True)
+        was_live = tuple(self.page.get("times_s")) == frames.times_s
+        self._begin(self.page.get("time_s") if was_live else _early(frames.times_s), keep_regions=True)
 
-    def _begin(self, time_s: float, keep_regions: bool = False) -> None:
+    def _begin(self, time_s: float, times_s: Sequence[float] = (), keep_regions: bool = False) -> None:
         self.display.reset()
+        self._arrange()
         if keep_regions:
             self.regions.measure()
         else:
             self.regions.reset()
-        self.scrubber.reset(time_s)
+        self.scrubber.reset(time_s, times_s)
+
+    def _arrange(self) -> None:
+        self.views.arrange(self.page.get("layout"))
+        self.volume.show(self.page.get("layout") == "volume")
 
     def _slice_on_screen(self) -> int | None:
         """Along the axis of the acquired slices, where the axial view's centre is."""
@@ -184,3 +221,7 @@ class Viewer:
 
     def _series(self) -> tuple[TimeSeries, Provenance | None]:
         return self.scene.series(), self._provenance
+
+
+def _early(times_s: Sequence[float]) -> float:
+    return min(times_s, key=lambda t: abs(t - _EARLY_S))

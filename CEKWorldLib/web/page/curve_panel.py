@@ -6,27 +6,33 @@ from collections.abc import Callable
 
 from trame.widgets import html, plotly
 from trame.widgets import vuetify3 as v3
+from trame_server import Server
+
+from CEKWorldLib.web.page.part import part, spoken
 
 _CURSOR = "'calc(var(--plot-left) + (100% - var(--plot-left) - var(--plot-right)) * ' + ({}) + ')'"
 _SHARE = "(time_s - plot_first_s) / Math.max(plot_last_s - plot_first_s, 1)"
 
 
-def curve_panel(remove: Callable[[str], None]) -> None:
+def curve_panel(server: Server, remove: Callable[[str], None]) -> None:
     """Builds the panel.
 
     Args:
+        server: that has the page.
         remove: removes a region by its id.
     """
-    with html.Aside(classes="panel panel-right"):
+    with part(server, "curves", "panel panel-right"):
         with html.Section(classes="section"):
             with html.Div(classes="row row-between"):
                 html.H2("Curves")
                 html.Span("SYNTHETIC", v_if="synthetic", classes="synthetic-tag")
             with html.Div(classes="plot"):
                 plotly.Figure(state_variable_name="figure", display_mode_bar=("false",), responsive=True)
-                html.Div(
-                    v_if="times_s.length > 1", classes="plot-cursor", style=(f"{{left: {_CURSOR.format(_SHARE)}}}",)
-                )
+                with part(server, "plot_cursor", "plot-time"):
+                    html.Div(
+                        v_if="times_s.length > 1 && regions.length", classes="plot-cursor",
+                        style=(f"{{left: {_CURSOR.format(_SHARE)}}}",),
+                    )  # fmt: skip
                 with html.Div(v_if="!regions.length", classes="plot-empty"):
                     html.Span("Draw a region with brush or box: its curve appears here.", v_if="times_s.length > 2")
                     html.Span("Curves appear once there are phases.", v_else=True)
@@ -51,8 +57,12 @@ def _region(remove: Callable[[str], None]) -> None:
         html.Span("{{ one.type }}", v_if="one.type", classes="chip", style=("one.type_style",))
         html.Span("{{ one.spread }}", v_if="one.spread", classes="hint")
         v3.VSpacer()
-        with v3.VBtn(icon=True, size="x-small", variant="text", click=(remove, "[one.id]"), classes="remove"):
+        with v3.VBtn(
+            icon=True, size="x-small", variant="text", click=(remove, "[one.id]"), classes="remove",
+            raw_attrs=spoken("Remove the region"),
+        ):  # fmt: skip
             v3.VIcon("mdi-close", size="14")
+            v3.VTooltip("Remove the region", activator="parent", location="top")
     with html.Dl(v_if="one.type"):
         for title, value, hint in (
             ("Initial", "{{ one.initial }} {{ one.early }}", "Initial phase and enhancement at t_e"),

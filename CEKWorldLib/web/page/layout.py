@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _STATIC = Path(__file__).parents[1] / "static"
 _MODULE = {
     "serve": {"__cekworld": str(_STATIC)},
-    "scripts": ["__cekworld/viewer.js"],
+    "scripts": ["__cekworld/pictures.js", "__cekworld/viewer.js"],
     "styles": ["__cekworld/viewer.css"],
 }
 _BANNER = "Research use only · synthetic images from a model trained on simulated exams · not for diagnosis"
@@ -44,14 +44,14 @@ def build_page(viewer: Viewer) -> VAppLayout:
             with html.Aside(classes="panel"):
                 exam_section()
                 synthesis_section(viewer.synthesize, viewer.synthesis.cancel)
-                display_section(viewer.views.fit)
+                display_section(server, viewer.views.fit)
                 region_section(viewer.regions.new_segment, viewer.regions.undo)
                 export_section(viewer.downloads.cancel)
             with html.Main(classes="stage"):
                 with html.Div(classes="views"):
                     viewer.views.place(layout)
-                time_bar()
-            curve_panel(viewer.regions.remove)
+                time_bar(server)
+            curve_panel(server, viewer.regions.remove)
         with v3.VSnackbar(
             model_value=("error !== ''",), timeout="-1", color="#5b2126", location="bottom", classes="error-message"
         ):

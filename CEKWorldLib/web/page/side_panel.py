@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
+from trame_server import Server
 
 from CEKWorldLib.export.type_colours import PALETTES
+from CEKWorldLib.web.page.part import part, spoken
 from CEKWorldLib.web.slice_views import LAYOUTS
 
 _PRESETS = {"breast": "Breast", "abdomen": "Abdomen", "brain": "Brain", "list": "Own list of times"}
@@ -19,6 +21,7 @@ _LAYOUT_ICONS = {
     "axial": "mdi-alpha-a-box-outline",
     "sagittal": "mdi-alpha-s-box-outline",
     "coronal": "mdi-alpha-c-box-outline",
+    "volume": "mdi-cube-outline",
 }
 _TOOL_HINT = (
     "{{ tool === 'box' ? 'Drag over a lesion in any view.' : tool === 'none' ? "
@@ -91,26 +94,33 @@ def _synthesis_fields(start: Callable[[], None], cancel: Callable[[], None]) -> 
             v3.VBtn("Cancel", size="small", variant="tonal", color="error", click=cancel, classes="cancel")
 
 
-def display_section(fit: Callable[[], None]) -> None:
+def display_section(server: Server, fit: Callable[[], None]) -> None:
     """Subtraction, projection, overlays, window and level, layout."""
     with section("Display"):
         with html.Div(classes="row"):
             _toggle("Subtraction", "subtracted", "mdi-minus-box-multiple-outline", "t minus pre-contrast (S)")
             _toggle("MIP", "projected", "mdi-layers-outline", "Maximum intensity projection through the body (M)")
-            with v3.VBtn(size="small", variant="outlined", click=fit, classes="toggle"):
+            with v3.VBtn(
+                size="small", variant="outlined", click=fit, classes="toggle fit", raw_attrs=spoken("Fit views")
+            ):
                 v3.VIcon("mdi-fit-to-screen-outline", size="16")
                 v3.VTooltip("Fit all views (F)", activator="parent", location="top")
         v3.VSelect(
             v_model=("overlay",), items=("overlays", _items(_OVERLAYS)), loading=("overlay_busy",),
-            disabled=("times_s.length < 3",), classes="overlay mt-2", **_FIELD,
+            disabled=("times_s.length < 3 || live",), classes="overlay mt-2", **_FIELD,
         )  # fmt: skip
         with html.Div(v_if="overlay === 'types'", classes="legend"):
             for kind, colour in PALETTES["standard"].items():
                 with html.Span():
                     html.I(style=f"background: rgb{colour}")
                     html.Span(kind.name.lower())
-        _grey("Window", "window", "0", "grey_range[1] - grey_range[0]")
-        _grey("Level", "level", "grey_range[0]", "grey_range[1]")
+        with html.Div(v_if="overlay === 'uncertainty' && !overlay_busy", classes="legend legend-scale"):
+            html.Span("{{ (spread_percent / 10).toFixed(1) }}")
+            html.I(title="Standard deviation of the enhancement at t_e over the samples")
+            html.Span("{{ spread_percent.toFixed(0) }} %")
+        with part(server, "greys", "greys"):
+            _grey("Window", "window", "0", "grey_range[1] - grey_range[0]")
+            _grey("Level", "level", "grey_range[0]", "grey_range[1]")
         with v3.VBtnToggle(
             v_model=("layout",),
             mandatory=True,
@@ -119,39 +129,36 @@ def display_section(fit: Callable[[], None]) -> None:
             variant="outlined",
             classes="layouts mt-2",
         ):
-            icons = (
-                "mdi-view-quilt",
-                "mdi-view-week",
-                "mdi-alpha-a-box-outline",
-                "mdi-alpha-s-box-outline",
-                "mdi-alpha-c-box-outline",
-            )
-            for (key, title), icon in zip(LAYOUTS.items(), icons, strict=True):
-                with v3.VBtn(value=key, size="small", classes=f"layout-{key}"):
-                    v3.VIcon(icon, size="18")
+            for key, title in LAYOUTS.items():
+                with v3.VBtn(value=key, size="small", classes=f"layout-{key}", raw_attrs=spoken(f"Layout: {title}")):
+                    v3.VIcon(_LAYOUT_ICONS[key], size="18")
                     v3.VTooltip(title, activator="parent", location="top")
 
 
 def region_section(new: Callable[[], None], undo: Callable[[], None]) -> None:
     """Tools to draw with."""
     with section("Regions"):
-        with html.Div(classes="row"):
+        with html.Div(classes="row tools"):
             _tool("brush", "mdi-brush", "Brush (B)")
             _tool("erase", "mdi-eraser", "Erase (E)")
             _tool("box", "mdi-select-drag", "Box: drag from corner to corner (R)")
             v3.VSpacer()
             with v3.VBtn(
-                size="small", variant="text", icon=True, click=new, disabled=("!title",), classes="new-region"
-            ):
+                size="small", variant="text", icon=True, click=new, disabled=("!title",), classes="new-region",
+                raw_attrs=spoken("Paint another region"),
+            ):  # fmt: skip
                 v3.VIcon("mdi-plus")
                 v3.VTooltip("Paint another region", activator="parent", location="top")
-            with v3.VBtn(size="small", variant="text", icon=True, click=undo, disabled=("!title",), classes="undo"):
+            with v3.VBtn(
+                size="small", variant="text", icon=True, click=undo, disabled=("!title",), classes="undo",
+                raw_attrs=spoken("Undo the last stroke"),
+            ):  # fmt: skip
                 v3.VIcon("mdi-undo")
                 v3.VTooltip("Undo the last stroke", activator="parent", location="top")
         with html.Div(v_if="tool === 'brush' || tool === 'erase'", classes="slider-row"):
             html.Span("Size")
             html.Input(
-                type="range", min="1", max="40", step="1", value=("brush_mm",),
+                type="range", min="1", max="40", step="1", value=("brush_mm",), title="Diameter of the brush",
                 input="brush_mm = Number($event.target.value)",
             )  # fmt: skip
             html.Span("{{ brush_mm }} mm")
@@ -201,7 +208,7 @@ def _tool(name: str, icon: str, hint: str) -> None:
     with v3.VBtn(
         size="small", classes=f"tool tool-{name}", click=f"tool = tool === '{name}' ? 'none' : '{name}'",
         variant=(f"tool === '{name}' ? 'flat' : 'outlined'",), color=(f"tool === '{name}' ? 'primary' : undefined",),
-        disabled=("!title",),
+        disabled=("!title",), raw_attrs=spoken(hint),
     ):  # fmt: skip
         v3.VIcon(icon, size="18")
         v3.VTooltip(hint, activator="parent", location="top")
@@ -212,7 +219,7 @@ def _grey(label: str, name: str, lowest: str, highest: str) -> None:
         html.Span(label)
         html.Input(
             type="range", min=(lowest,) if "_" in lowest else lowest, max=(highest,),
-            step=("Math.max((grey_range[1] - grey_range[0]) / 500, 1e-6)",), value=(name,),
+            step=("Math.max((grey_range[1] - grey_range[0]) / 500, 1e-6)",), value=(name,), title=label,
             input=f"{name} = Number($event.target.value)",
         )  # fmt: skip
         html.Span(f"{{{{ Math.round({name}) }}}}")
@@ -221,7 +228,7 @@ def _grey(label: str, name: str, lowest: str, highest: str) -> None:
 def _file(name: str, label: str, hint: str, disabled: str) -> None:
     with v3.VBtn(
         size="small", variant="outlined", href=f"files/{name}", classes=f"download download-{name.split('.')[0]}",
-        disabled=(f"{disabled} || exporting !== ''",), v_bind="{ download: '' }",
+        disabled=(f"{disabled} || live || exporting !== ''",), v_bind="{ download: '' }",
     ):  # fmt: skip
         v3.VIcon("mdi-download", size="16", classes="mr-1")
         html.Span(label)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from trame.widgets import html
 from trame.widgets import vuetify3 as v3
+from trame_server import Server
+
+from CEKWorldLib.web.page.part import part, spoken
 
 _CLOCK = (
     "(time_s < 0 ? '-' : '') + String(Math.floor(Math.abs(time_s) / 60)).padStart(2, '0') + ':' + "
@@ -16,14 +19,14 @@ _SHARE = "(({}) - first_s) / Math.max(last_s - first_s, 1)"
 _LEFT = "'calc(var(--knob) / 2 + (100% - var(--knob)) * ' + ({}) + ')'"
 
 
-def time_bar() -> None:
+def time_bar(server: Server) -> None:
     """Builds the bar; ``viewer.js`` plays."""
     with html.Div(classes="time-bar"):
         with html.Div(classes="time-buttons"):
             _button("mdi-skip-previous", "Previous phase (Shift+←)", "previous-phase", click=_PREVIOUS)
             with v3.VBtn(
                 icon=True, size="small", variant="tonal", color="primary", click="playing = !playing",
-                disabled=("times_s.length < 2",), classes="play",
+                disabled=("times_s.length < 2",), classes="play", raw_attrs=spoken("Play or pause"),
             ):  # fmt: skip
                 v3.VIcon(icon=("playing ? 'mdi-pause' : 'mdi-play'",))
                 v3.VTooltip("Play or pause (Space)", activator="parent", location="top")
@@ -37,7 +40,7 @@ def time_bar() -> None:
                         size="small",
                         variant="text",
                         classes="speed",
-                        title="Seconds of the series per second",
+                        title="Speed: seconds of the series per second",
                     ),
                 ):
                     html.Span("{{ speed }}×")
@@ -48,7 +51,7 @@ def time_bar() -> None:
                         click="speed = one",
                         title=("one + '× real time'",),
                     )
-        with html.Div(classes="time-track"):
+        with part(server, "time_track", "time-track"):
             html.Span(
                 v_for="t in times_s", key="t", classes="time-tick",
                 style=(f"{{left: {_LEFT.format(_SHARE.format('t'))}}}",),
@@ -60,19 +63,19 @@ def time_bar() -> None:
             )  # fmt: skip
             with html.Div(classes="time-ends"):
                 html.Span("{{ first_s }} s")
-                html.Span("seconds after the start of the injection", classes="time-unit")
+                html.Span("seconds after injection start", classes="time-unit")
                 html.Span("{{ Math.round(last_s) }} s")
-        with html.Div(classes="time-now"):
+        with part(server, "time_now", "time-now"):
             html.Div(f"{{{{ {_CLOCK} }}}}", classes="time-clock")
             with html.Div(classes="time-mark"):
                 html.Span("t = {{ Number(time_s).toFixed(1) }} s", classes="time-seconds")
                 html.Span(
-                    "{{ exact ? (synthetic ? 'synthesized' : 'acquired') : 'interpolated' }}",
-                    classes=("exact ? 'mark mark-exact' : 'mark mark-between'",),
+                    "{{ live ? 'in progress' : exact ? (synthetic ? 'synthesized' : 'acquired') : 'interpolated' }}",
+                    classes=("exact && !live ? 'mark mark-exact' : 'mark mark-between'",),
                 )
 
 
 def _button(icon: str, hint: str, name: str, **options: object) -> None:
-    with v3.VBtn(icon=True, size="small", variant="text", classes=name, **options):
+    with v3.VBtn(icon=True, size="small", variant="text", classes=name, raw_attrs=spoken(hint), **options):
         v3.VIcon(icon)
         v3.VTooltip(hint, activator="parent", location="top")

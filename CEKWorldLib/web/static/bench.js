@@ -3,13 +3,13 @@
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const pixel = canvas.getContext("2d", { willReadFrequently: true });
-  const picture = () => document.querySelector(".layout-grid-item img");
+  const picture = () => document.querySelector(".layout-grid-item canvas");
   const slider = () => document.querySelector(".time-slider");
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
   function grey() {
     const image = picture();
-    pixel.drawImage(image, image.naturalWidth / 2 - 2, image.naturalHeight / 2 - 2, 4, 4, 0, 0, 1, 1);
+    pixel.drawImage(image, image.width / 2 - 2, image.height / 2 - 2, 4, 4, 0, 0, 1, 1);
     return pixel.getImageData(0, 0, 1, 1).data[0];
   }
 
@@ -18,32 +18,30 @@
     slider().dispatchEvent(new Event("input", { bubbles: true }));
   }
 
-  // Calls back with every picture's grey and when it was there, until told to stop.
+  // Calls back with every picture's grey and when it was on screen, until told to stop: a task after the next frame
+  // begins when the browser has painted that.
   function watch(seen) {
-    let last = "";
-    let on = true;
+    const canvas = picture();
     const look = () => {
-      if (!on) return;
-      const image = picture();
-      if (image.src !== last && image.complete && image.naturalWidth) {
-        last = image.src;
-        seen(grey(), performance.now());
-      }
-      setTimeout(look, 1);
+      const value = grey();
+      requestAnimationFrame(() => setTimeout(() => seen(value, performance.now())));
     };
-    look();
-    return () => { on = false; };
+    canvas.addEventListener("picture", look);
+    return () => canvas.removeEventListener("picture", look);
   }
 
   // The grey of a time, once its picture has come and stays.
   async function settle(time) {
+    let pictures = 0;
+    const stop = watch(() => { pictures += 1; });
     move(time);
     while (window.trame.state.get("shown_s") !== time) await pause(20);
-    let last = "";
-    while (picture().src !== last) {
-      last = picture().src;
+    let last = -1;
+    while (pictures !== last) {
+      last = pictures;
       await pause(2000);
     }
+    stop();
     return grey();
   }
 
@@ -78,7 +76,13 @@
       await settle(this.first);
       const sent = [];
       const pictures = [];
-      const stop = watch((value, now) => pictures.push([this.shown(value), now]));
+      let last = this.first;
+      let lastAt = 0;
+      const stop = watch((value, now) => {
+        last = this.shown(value);
+        lastAt = now;
+        pictures.push([last, now]);
+      });
       for (let n = 0; n < moves; n += 1) {
         const time = this.first + ((this.last - this.first) * n) / (moves - 1);
         sent.push([time, performance.now()]);
@@ -86,14 +90,15 @@
         await pause(interval);
       }
       const released = sent[moves - 1][1];
-      while (performance.now() - released < patience && Math.abs(this.time() - this.last) > tolerance) await pause(2);
-      const settled = performance.now() - released;
+      const arrived = () => Math.abs(last - this.last) <= tolerance;
+      while (performance.now() - released < patience && !arrived()) await pause(2);
+      const settled = arrived() ? Math.max(lastAt - released, 0) : Infinity;
       stop();
       const lags = pictures.map(([time, now]) => {
         const origin = sent.reduce((best, one) => (Math.abs(one[0] - time) < Math.abs(best[0] - time) ? one : best));
         return [time, now - origin[1]];
       });
-      return { lags, settled, seconds: (performance.now() - sent[0][1]) / 1000 };
+      return { lags, settled, seconds: (lastAt - sent[0][1]) / 1000 };
     },
   };
 })();
