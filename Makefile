@@ -44,11 +44,14 @@ setup: $(BASE)
 test: $(TEST)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# CEKWorldTest of the module file, as ctest runs it for a built extension.
+# CEKWorldTest of the module file, as ctest runs it for a built extension; once more without a main window. Slicer
+# leaves an empty DICOM database where it was started when it had none before.
 test-slicer:
 	@test -n "$(SLICER)" || { echo "Name a Slicer, 5.10 or later: make test-slicer SLICER=/path/to/Slicer"; exit 1; }
-	"$(SLICER)" --no-splash --testing --additional-module-paths "$(CURDIR)/CEKWorld" --python-code \
-		"import slicer.testing; slicer.testing.runUnitTest(['$(CURDIR)/CEKWorld', '$(CURDIR)'], 'CEKWorld')"
+	cd "$$(mktemp -d)" && for window in "" --no-main-window; do \
+		"$(abspath $(SLICER))" $$window --no-splash --testing --additional-module-paths "$(CURDIR)/CEKWorld" --python-code \
+		"import slicer.testing; slicer.testing.runUnitTest(['$(CURDIR)/CEKWorld', '$(CURDIR)'], 'CEKWorld')" || exit 1; \
+	done
 
 lint: $(TEST)
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ class ClosedFormModel:
     name = "closed form"
     sha256 = "5" * 64
     time_range_s = (0.0, 600.0)
+    sample_steps = 1
 
     def __init__(self, largest_batch: int | None = None, error: Exception | None = None, fails_on: str = "") -> None:
         self.largest_batch = largest_batch

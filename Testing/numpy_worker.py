@@ -62,7 +62,7 @@ class NumpyService:
 
     def _open(self, request: Open, _) -> Opened:
         self._opened, self._folder = request, SharedFolder(Path(request.folder))
-        return Opened(request.id, request.model, "5" * 64, (0.0, 600.0), request.device)
+        return Opened(request.id, request.model, "5" * 64, (0.0, 600.0), 1, request.device)
 
     def _prepare(self, request: Prepare, _) -> Prepared:
         geometry = request.geometry

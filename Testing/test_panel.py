@@ -109,6 +109,7 @@ def test_the_worker_is_told_region_seed_and_the_slice_in_view(desktop):
     asked = next(request for request in requests if isinstance(request, Synthesize))
     assert prepared.anatomy == "abdomen" and prepared.geometry.shape == (4, 64, 64)
     assert (asked.seed, asked.first_slice, asked.injection.arrival_s) == (11, 1, ARRIVAL_S)
+    assert asked.steps is None
 
 
 def test_apply_becomes_cancel_and_what_is_there_stays(desktop):

@@ -142,8 +142,9 @@ def test_several_samples_give_shares_spread_and_an_uncertainty_overlay(desktop):
     row = cells(desktop)
     assert re.fullmatch(r"\w+ \d+ %", row[2]) and "±" in row[4]
     assert desktop.panel.meter.results[0].uncertainty.samples == 3
-    seeds = [r.seed for r in InProcessTransport.made[-1].requests if isinstance(r, Synthesize)]
-    assert seeds == [0, 1, 2, 0]  # the first once more, for times between the phases
+    asked = [r for r in InProcessTransport.made[-1].requests if isinstance(r, Synthesize)]
+    assert [r.seed for r in asked] == [0, 1, 2, 0]  # the first once more, for times between the phases
+    assert {r.steps for r in asked} == {1}  # without a step of the sampler all samples are the same
     desktop.parameters.overlay = OverlayChoice.UNCERTAINTY
     assert desktop.errors == []
     composite = desktop.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")

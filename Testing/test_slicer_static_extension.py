@@ -119,4 +119,5 @@ def test_make_test_slicer_says_what_it_needs():
     plan = subprocess.run(
         ["make", "--dry-run", "test-slicer", "SLICER=/opt/Slicer/Slicer"], cwd=ROOT, capture_output=True, text=True
     ).stdout
-    assert '"/opt/Slicer/Slicer" --no-splash --testing' in plan and "slicer.testing.runUnitTest" in plan
+    assert '"/opt/Slicer/Slicer" $window --no-splash --testing' in plan and "slicer.testing.runUnitTest" in plan
+    assert "--no-main-window" in plan

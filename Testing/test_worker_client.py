@@ -86,7 +86,7 @@ class Play:
 
     def open(self) -> None:
         self.worker.say(Hello(1, "0"))
-        self.worker.say(Opened(self.worker.last(Open).id, "tiny", "ab", (0.0, 600.0), "cpu"))
+        self.worker.say(Opened(self.worker.last(Open).id, "tiny", "ab", (0.0, 600.0), 1, "cpu"))
 
     def prepare(self, path: str = "pre.nrrd"):
         future = self.client.prepare(Path(path))

@@ -71,8 +71,7 @@ def prepare(args: argparse.Namespace) -> Work:
     regions = mask_regions(args.roi or (), exam.pre)
 
     model = load_model(args.model)
-    # The regression mean (no steps) does not depend on the seed: samples of it would all be the same.
-    steps = args.steps if args.steps is not None or args.samples == 1 else max(model.configuration.steps, 1)
+    steps = args.steps if args.steps is not None or args.samples == 1 else model.sample_steps
 
     def synthesized(seed: int) -> Session:
         session = Session(model, args.device, steps, seed, disk_cache=args.cache)

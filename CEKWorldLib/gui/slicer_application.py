@@ -118,7 +118,7 @@ class ProgressDialog:
             windowTitle="CEKWorld", labelText=title, maximum=100, autoClose=False
         )
         self._dialog.windowModality = qt.Qt.ApplicationModal
-        # Without a main window it is the last window, whose end would end all event loops, the DICOM importer's among them.
+        # Without a main window it is the last window, whose end would end all event loops, the DICOM importer's too.
         self._dialog.setAttribute(qt.Qt.WA_QuitOnClose, False)
 
     def report(self, what: str, done: int, total: int) -> bool:

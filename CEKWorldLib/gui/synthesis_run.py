@@ -218,6 +218,7 @@ class SynthesisRun:
             request.times_s,
             request.injection,
             seed,
+            steps=self._model.sample_steps if request.samples > 1 else None,
             first_slice=request.first_slice,
             on_progress=lambda progress: self._progress(token, progress),
         )

@@ -86,6 +86,7 @@ class PaperWorldModel(nn.Module):
     name = "paper"
     sha256 = ""
     time_range_s = (0.0, 600.0)
+    sample_steps = 50
 
     def __init__(self, sizes: PaperSizes | None = None, guidance: float = 9.0) -> None:
         super().__init__()
@@ -157,14 +158,14 @@ class PaperWorldModel(nn.Module):
         """
         return PaperFeatures(stack[:, 1:2].expand(-1, 3, -1, -1))
 
-    def sample(self, features: PaperFeatures, times_s: Tensor, noise: Tensor, steps: int | None = 50) -> Tensor:
+    def sample(self, features: PaperFeatures, times_s: Tensor, noise: Tensor, steps: int | None = None) -> Tensor:
         """DDIM from noise (N, 4, h, w), shared by all times: latents (N, T, 4, h, w) of post-contrast images."""
         count, times = len(features), len(times_s)
         text = self.time_text(times_s).repeat(count, 1, 1)
         text = torch.cat([self.time_text(None).expand_as(text), text])
         hint = features.hint.repeat_interleave(times, 0).repeat(2, 1, 1, 1)
         x = noise.repeat_interleave(times, 0)
-        self.scheduler.set_timesteps(50 if steps is None else max(steps, 1))
+        self.scheduler.set_timesteps(self.sample_steps if steps is None else max(steps, 1))
         for step in self.scheduler.timesteps:
             without, with_text = self.predict_noise(x.repeat(2, 1, 1, 1), step, text, hint).chunk(2)
             x = self.scheduler.step(without + self.guidance * (with_text - without), step, x).prev_sample

@@ -79,6 +79,7 @@ class WorldModel(nn.Module):
         self.name = configuration.name
         self.sha256 = ""
         self.time_range_s = configuration.time_range_s
+        self.sample_steps = max(configuration.steps, 1)
         widths, encoder_widths = configuration.unet_widths, configuration.encoder_widths
         self.autoencoder = AnchoredAutoencoder(configuration.autoencoder_widths)
         self.image_encoder = ImageEncoder(encoder_widths, configuration.encoder_blocks)

@@ -20,11 +20,14 @@ class SynthesisModel(Protocol):
         name: the name users choose it by.
         sha256: of its weights; part of every cache key.
         time_range_s: first and last second after injection start it was trained on.
+        sample_steps: sampler steps of samples that are compared: its default ones, and 1 at least, for without any a
+            seed changes nothing.
     """
 
     name: str
     sha256: str
     time_range_s: tuple[float, float]
+    sample_steps: int
 
     def encode(self, stack: Tensor, condition: Condition) -> Any:
         """Features of slices given as (N, 3, H, W): the slice before, the slice, the slice after, scaled."""

@@ -20,7 +20,6 @@ from CEKWorldLib.worker.interface import Status, SynthesisClient, Voxels, Worker
 from CEKWorldLib.worker.messages import Geometry, Opened, Progress
 
 _MOST_SAMPLES = 16
-_STEPS_OF_SAMPLES = 1  # of the sampler, as on the command line: without a step every seed gives the regression mean
 
 
 class OpenClient(SynthesisClient, Protocol):
@@ -120,7 +119,6 @@ class Synthesis:
         injection = Injection(arrival_s=_number(page.get("arrival_s"), "The bolus arrival"))
         times, first_seed = self._times(injection.arrival_s), int(_number(page.get("seed"), "The seed"))
         count = min(max(int(_number(page.get("samples"), "The number of samples")), 1), _MOST_SAMPLES)
-        steps = _STEPS_OF_SAMPLES if count > 1 else None
         await asyncio.shield(prepared)
         # Shielded, as is what was prepared: cancelling this synthesis must not take them from the next one.
         opened = await asyncio.shield(asyncio.wrap_future(client.opened))
@@ -129,6 +127,7 @@ class Synthesis:
         self._runs += 1
         shown = tuple(sorted({0.0, injection.arrival_s, *times}))
         frames = self.frames = SampleFrames(self._folder, self._runs, shown, exam.pre.voxels, injection.arrival_s)
+        steps = opened.sample_steps if count > 1 else None
         provenance = Provenance(opened.model, opened.model_sha256, first_seed)
         for n in range(count):
             seed = first_seed + n

@@ -141,10 +141,13 @@ class Hello:
 
 @dataclass(frozen=True)
 class Opened:
+    """The model is there; see ``synthesis.model.SynthesisModel``."""
+
     id: int
     model: str
     model_sha256: str
     time_range_s: tuple[float, float]
+    sample_steps: int
     device: str
 
 

@@ -113,7 +113,7 @@ class Service:
         watch(model)
         device = choose_device(request.device).type
         self._opened = _Opened(request, SharedFolder(Path(request.folder)), model, device)
-        return Opened(request.id, model.name, model.sha256, model.time_range_s, device)
+        return Opened(request.id, model.name, model.sha256, model.time_range_s, model.sample_steps, device)
 
     def _prepare(self, request: Prepare) -> Prepared:
         exam = self._given_exam(request) if request.path is None else self._read_exam(request)

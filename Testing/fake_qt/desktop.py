@@ -61,7 +61,9 @@ def _install() -> None:
     for name in ("QTimer", "QProcess", "QProcessEnvironment", "QByteArray"):
         setattr(qt, name, getattr(event_loop, name))
     qt.QKeySequence, qt.QSettings, qt.QFileDialog = _Keys, _Settings, _FileDialog
-    qt.Qt = SimpleNamespace(WidgetWithChildrenShortcut=1, ApplicationModal=2, Horizontal=1, Checked=2)
+    qt.Qt = SimpleNamespace(
+        WidgetWithChildrenShortcut=1, ApplicationModal=2, WA_QuitOnClose=76, Horizontal=1, Checked=2
+    )
     _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton, ctkDoubleSlider=widgets.ctkDoubleSlider)
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
     _module(
@@ -80,6 +82,8 @@ _install()
 
 class ProgressDialog(widgets.QWidget):
     PROPERTIES = {"labelText": "", "maximum": 100, "value": 0, "wasCanceled": False}
+
+    def setAttribute(self, attribute: int, on: bool) -> None: ...
 
 
 class Database:

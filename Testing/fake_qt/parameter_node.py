@@ -164,7 +164,8 @@ def _bare(annotation: Any) -> Any:
 
 def _is_node(kind: Any) -> bool:
     """As Slicer's ``isNodeOrUnionOfNodes``; an abstract class cannot be bound, for Slicer makes one to ask its name."""
-    members = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    assert not isinstance(kind, types.UnionType), "before Slicer 5.10 the wrapper knows no types joined by a bar"
+    members = typing.get_args(kind) if typing.get_origin(kind) is typing.Union else (kind,)
     if not all(member is type(None) or issubclass(member, slicer.vtkMRMLNode) for member in members):
         return False
     return all(member is type(None) or member().GetClassName() for member in members)

@@ -13,12 +13,14 @@ def parameters_of(source: str) -> dict[str, str]:
     Raises:
         ValueError: the source has no wrapped class.
     """
-    for node in ast.parse(source).body:
+    body = ast.parse(source).body
+    aliases = {ast.unparse(n.targets[0]): n.value for n in body if isinstance(n, ast.Assign)}
+    for node in body:
         if isinstance(node, ast.ClassDef) and any(
             "parameterNodeWrapper" in ast.unparse(d) for d in node.decorator_list
         ):
             fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
-            return {f.target.id: _kind(f.annotation) for f in fields}
+            return {f.target.id: _kind(aliases.get(ast.unparse(f.annotation), f.annotation)) for f in fields}
     raise ValueError("no class is decorated with parameterNodeWrapper")
 
 
