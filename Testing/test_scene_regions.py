@@ -207,13 +207,13 @@ def test_lines_stand_at_the_current_time_and_at_those_that_are_compared(session)
     session.show(90.0)
     session.show(104.0)
     lines = series_by_name(session.chart.node)
-    assert plotted(lines["SYNTHETIC time cursor"])[0].tolist() == [104.0, 104.0]
-    assert plotted(lines["SYNTHETIC t_e"])[0].tolist() == [90.0, 90.0]
-    assert plotted(lines["SYNTHETIC t_l"])[0].tolist() == [360.0, 360.0]
-    low, high = plotted(lines["SYNTHETIC time cursor"])[1]
+    assert plotted(lines["time cursor"])[0].tolist() == [104.0, 104.0]
+    assert plotted(lines["t_e"])[0].tolist() == [90.0, 90.0]
+    assert plotted(lines["t_l"])[0].tolist() == [360.0, 360.0]
+    low, high = plotted(lines["time cursor"])[1]
     assert low < 0 and high > 180.0
     session.measure([])
-    assert "SYNTHETIC t_e" not in series_by_name(session.chart.node)
+    assert "t_e" not in series_by_name(session.chart.node)
 
 
 def test_moving_the_cursor_tells_the_chart(session):

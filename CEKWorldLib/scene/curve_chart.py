@@ -13,10 +13,13 @@ from CEKWorldLib.scene.plot_line import LineStyle, PlotLine
 from CEKWorldLib.scene.provenance import Provenance, mark
 from CEKWorldLib.scene.region import Colour
 
+_CURSOR_ROLE, _REFERENCE_ROLES = "time cursor", ("t_e", "t_l")
+_VERTICALS = (_CURSOR_ROLE, *_REFERENCE_ROLES)  # of the reader, not of the patient, so never synthetic
 _CURSOR = LineStyle((0.85, 0.45, 0.0))
 _HOVER = LineStyle((0.5, 0.5, 0.5), markers=True, width=1.0)
 _REFERENCE = LineStyle((0.4, 0.4, 0.4), dashed=True, width=1.0)
-_MARGIN = 0.05  # of the range, above and below the curves
+_MARGIN = 0.05  # of the range, below the curves
+_HEADROOM = 0.35  # of the range, above them: where Slicer puts the legend, of five lines in a quarter of a screen
 _LEAST_RANGE = (-10.0, 60.0)  # percent; keeps noise in resting tissue from filling the plot
 
 
@@ -77,7 +80,7 @@ class CurveChart:
 
     def show_time(self, time_s: float) -> None:
         """Moves the time cursor."""
-        self._vertical("time cursor", time_s, _CURSOR)
+        self._vertical(_CURSOR_ROLE, time_s, _CURSOR)
         self.node.Modified()  # the view reads a series' table again only when its chart says so
 
     def show_hover(self, times_s: np.ndarray, enhancement: np.ndarray) -> None:
@@ -100,14 +103,15 @@ class CurveChart:
     def _set_verticals(self, results: Sequence[RoiResult]) -> None:
         low, high = self._range
         self.node.SetYAxisRange(low, high)
-        times = {"t_e": results[0].statistics.t_e_s, "t_l": results[0].statistics.t_l_s} if results else {}
-        for name in ("t_e", "t_l"):
+        first = results[0].statistics if results else None
+        times = dict(zip(_REFERENCE_ROLES, (first.t_e_s, first.t_l_s), strict=True)) if first else {}
+        for name in _REFERENCE_ROLES:
             if name in times and np.isfinite(times[name]):
                 self._vertical(name, times[name], _REFERENCE)
             else:
                 self._erase(name)
-        if "time cursor" in self._verticals:
-            self._vertical("time cursor", *self._verticals["time cursor"])
+        if _CURSOR_ROLE in self._verticals:
+            self._vertical(_CURSOR_ROLE, *self._verticals[_CURSOR_ROLE])
 
     def _vertical(self, name: str, time_s: float, style: LineStyle) -> None:
         self._verticals[name] = (time_s, style)
@@ -124,7 +128,8 @@ class CurveChart:
         self._verticals.pop(role, None)
 
     def _line(self, role: str) -> PlotLine:
-        return self._lines.setdefault(role, PlotLine(self._nodes, role, self._provenance))
+        is_of_patient = role not in _VERTICALS
+        return self._lines.setdefault(role, PlotLine(self._nodes, role, self._provenance if is_of_patient else None))
 
 
 def _band_roles(n: int) -> tuple[str, str]:
@@ -142,5 +147,4 @@ def _band(result: RoiResult) -> tuple[np.ndarray, ...]:
 def _value_range(curves: Sequence[np.ndarray]) -> tuple[float, float]:
     values = np.concatenate([*curves, _LEAST_RANGE])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    margin = _MARGIN * (high - low)
-    return low - margin, high + margin
+    return low - _MARGIN * (high - low), high + _HEADROOM * (high - low)

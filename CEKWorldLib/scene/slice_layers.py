@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ class SliceLayers:
         """Maximum intensity projection: every view shows the brightest voxel within a slab around its plane.
 
         Slicer's own slab, so the projection follows slice, time, subtraction and zoom. A slab as thick as the volume
-        gives the usual projection of a subtraction.
+        gives the usual projection of a subtraction. It gets whole millimetres, which Slicer writes into the views.
         """
         for node in _nodes(self._scene, "vtkMRMLSliceNode"):
             now = _Slab(
@@ -64,7 +65,7 @@ class SliceLayers:
             )
             self._slabs.setdefault(node.GetID(), now)
             node.SetSlabReconstructionType(vtk.VTK_IMAGE_SLAB_MAX)
-            node.SetSlabReconstructionThickness(thickness_mm)
+            node.SetSlabReconstructionThickness(math.ceil(thickness_mm))
             node.SetSlabReconstructionEnabled(True)
 
     def stop_projecting(self) -> None:
