@@ -92,8 +92,7 @@ def test_a_synthesis_is_in_the_views_with_slider_marks_caption_and_provenance(de
     assert output.GetName().startswith("SYNTHETIC") and output.GetAttribute("CEKWorld.seed") == "3"
     composites = [desktop.scene.GetNthNodeByClass(n, "vtkMRMLSliceCompositeNode") for n in range(3)]
     assert {node.GetBackgroundVolumeID() for node in composites} == {output.GetID()}
-    annotation = desktop.layout_manager.sliceWidget("Red").sliceView().cornerAnnotation()
-    assert "SYNTHETIC" in annotation.GetText(vtk.vtkCornerAnnotation.UpperEdge)
+    assert "SYNTHETIC" in desktop.layout_manager.captions("Red")[0]
     assert array_of(volume.GetImageData()).max() < shown_voxels(desktop).max()
     assert desktop.errors == []
 

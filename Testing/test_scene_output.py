@@ -165,18 +165,19 @@ def test_synthetic_is_in_name_attributes_and_caption(scene):
     assert session.caption.text == "SYNTHETIC t=+90 s"
 
 
-def test_the_corner_of_every_view_says_synthetic(scene):
+def test_the_upper_edge_of_every_view_says_synthetic(scene):
     session = open_session(scene, oblique())
     session.show(90.0)
-    renderer = vtk.vtkRenderer()
-    own, given = session.caption.add_to(renderer), vtk.vtkCornerAnnotation()
-    session.caption.add(given)
+    renderers = [vtk.vtkRenderer(), vtk.vtkRenderer()]
+    texts = [session.caption.add(renderer) for renderer in renderers]
+    assert [text.GetInput() for text in texts] == ["SYNTHETIC t=+90 s"] * 2
     session.show(180.0)
-    edge = vtk.vtkCornerAnnotation.UpperEdge
-    assert own.GetText(edge) == given.GetText(edge) == "SYNTHETIC t=+180 s"
-    assert renderer.HasViewProp(own)
+    assert [text.GetInput() for text in texts] == ["SYNTHETIC t=+180 s"] * 2
+    assert renderers[1].HasViewProp(texts[1])
     scene.Clear(0)
-    assert own.GetText(edge) == ""
+    assert texts[0].GetInput() == ""
+    session.caption.clear()
+    assert not renderers[1].HasViewProp(texts[1])
 
 
 def test_captions_by_hand():

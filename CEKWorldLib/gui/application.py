@@ -43,8 +43,8 @@ class Application(Protocol):
 
     def keep_setting(self, name: str, value: str) -> None: ...
 
-    def annotations(self) -> list[Any]:
-        """``vtkCornerAnnotation`` of every slice view."""
+    def slice_renderers(self) -> list[Any]:
+        """The uppermost ``vtkRenderer`` of every slice view."""
         ...
 
     def show_chart(self, chart: Any) -> None:

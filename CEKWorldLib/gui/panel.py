@@ -96,8 +96,8 @@ class Panel:
 
     def enter(self) -> None:
         """The module is opened: its series comes back into the views."""
-        for annotation in self._application.annotations():
-            self.session.caption.add(annotation)
+        for renderer in self._application.slice_renderers():
+            self.session.caption.add(renderer)
         self.setup.look_at_packages()
         self.input.ask_device()
         self.curves.enter()

@@ -56,11 +56,12 @@ class SlicerApplication:
     def keep_setting(self, name: str, value: str) -> None:
         qt.QSettings().setValue(f"{_SETTINGS}/{name}", value)
 
-    def annotations(self) -> list[Any]:
+    def slice_renderers(self) -> list[Any]:
         manager = slicer.app.layoutManager()
         if manager is None:
             return []
-        return [manager.sliceWidget(name).sliceView().cornerAnnotation() for name in manager.sliceViewNames()]
+        windows = (manager.sliceWidget(name).sliceView().renderWindow() for name in manager.sliceViewNames())
+        return [max(window.GetRenderers(), key=lambda renderer: renderer.GetLayer()) for window in windows]
 
     def show_chart(self, chart: Any) -> None:
         manager = slicer.app.layoutManager()

@@ -14,7 +14,6 @@ from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.kinetics.roi import RoiResult
 from CEKWorldLib.kinetics.settings import Mode, Settings
-from CEKWorldLib.scene.corner_caption import CornerCaption
 from CEKWorldLib.scene.curve_chart import CurveChart
 from CEKWorldLib.scene.frame_store import FrameStore
 from CEKWorldLib.scene.hover import Hover, Voxel
@@ -28,6 +27,7 @@ from CEKWorldLib.scene.region import Region
 from CEKWorldLib.scene.region_curves import Frames, region_curve
 from CEKWorldLib.scene.series_view import SeriesView, Shown
 from CEKWorldLib.scene.slice_layers import SliceLayers
+from CEKWorldLib.scene.view_caption import ViewCaption
 
 _FEWEST = 3  # frames, below which a curve says nothing
 
@@ -52,7 +52,7 @@ class SceneSession:
     def __init__(
         self, scene: Any, on_scene_closed: Callable[[], None] | None = None, memory_limit_bytes: int = 4 * 2**30
     ) -> None:
-        self.caption = CornerCaption()
+        self.caption = ViewCaption()
         self.layers = SliceLayers(scene)
         self.settings = Settings()
         self._scene = scene

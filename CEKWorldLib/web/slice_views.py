@@ -10,9 +10,8 @@ from trame_server import Server
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.views import AbstractView, Layout, LayoutDirection, SliceView, ViewLayoutDefinition
 from vtkmodules.vtkCommonCore import vtkCommand, vtkObject
-from vtkmodules.vtkRenderingCore import vtkTextActor
 
-from CEKWorldLib.scene.corner_caption import CornerCaption
+from CEKWorldLib.scene.view_caption import ViewCaption
 from CEKWorldLib.web.picture_stream import PictureStream
 from CEKWorldLib.web.view_factory import DescribeView, ViewFactory
 
@@ -39,7 +38,7 @@ class SliceViews:
         stream: takes their pictures to the browser.
     """
 
-    def __init__(self, server: Server, app: SlicerApp, caption: CornerCaption, describe: DescribeView) -> None:
+    def __init__(self, server: Server, app: SlicerApp, caption: ViewCaption, describe: DescribeView) -> None:
         self._app = app
         self.stream = PictureStream(server)
         app.view_manager.register_factory(ViewFactory(server, self.stream, describe))
@@ -79,7 +78,7 @@ class SliceViews:
         for view in self._app.view_manager.get_views():
             if view not in self._captioned:
                 self._captioned.append(view)
-                self._caption.add(_CaptionText(view, _CAPTION_PIXELS if view in self.all else _SMALL_PIXELS))
+                self._caption.add(view.first_renderer(), _CAPTION_PIXELS if view in self.all else _SMALL_PIXELS)
                 # Smoothing the edges of lines eightfold costs more than drawing all the rest of a slice.
                 view.render_window().SetMultiSamples(0)
 
@@ -88,30 +87,6 @@ class SliceViews:
         for view in self.all:
             view.reset_view()
             _reslice_along_axes(view)
-
-
-class _CaptionText:
-    """A text at the upper edge of a view, in the words of ``vtkCornerAnnotation``.
-
-    That class looks for a size that fits whenever its text changes: 30 ms of CPU in every view at every move of the
-    slider, of 45 ms in all; a text of one size takes less than 1 ms.
-    """
-
-    def __init__(self, view: AbstractView, pixels: int) -> None:
-        self._actor = vtkTextActor()
-        style = self._actor.GetTextProperty()
-        style.SetFontSize(pixels)
-        style.SetJustificationToCentered()
-        style.SetVerticalJustificationToTop()
-        self._actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
-        self._actor.SetPosition(0.5, 0.985)
-        view.first_renderer().AddViewProp(self._actor)
-
-    def GetTextProperty(self) -> Any:
-        return self._actor.GetTextProperty()
-
-    def SetText(self, _place: int, text: str) -> None:
-        self._actor.SetInput(text)
 
 
 def _refit(view: SliceView, *_: Any) -> None:

@@ -123,21 +123,37 @@ class LayoutManager:
 
     def __init__(self, desktop: Desktop) -> None:
         self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
-        self._annotations = {name: vtk.vtkCornerAnnotation() for name in ("Red", "Green", "Yellow")}
+        self._windows = {name: _render_window() for name in ("Red", "Green", "Yellow")}
         self._plot_view = desktop.scene.AddNewNodeByClass("vtkMRMLPlotViewNode")
 
     def setLayout(self, layout: int) -> None:
         self.layout = layout
 
     def sliceViewNames(self) -> tuple[str, ...]:
-        return tuple(self._annotations)
+        return tuple(self._windows)
 
     def sliceWidget(self, name: str) -> Any:
-        view = SimpleNamespace(cornerAnnotation=lambda: self._annotations[name])
+        view = SimpleNamespace(renderWindow=lambda: self._windows[name])
         return SimpleNamespace(sliceView=lambda: view)
+
+    def captions(self, name: str) -> list[str]:
+        """The texts that lie over a slice view."""
+        _image, overlay = self._windows[name].GetRenderers()
+        return [actor.GetInput() for actor in overlay.GetViewProps()]
 
     def plotWidget(self, number: int) -> Any:
         return SimpleNamespace(mrmlPlotViewNode=lambda: self._plot_view)
+
+
+def _render_window() -> vtk.vtkRenderWindow:
+    """A slice view's: a renderer of the image, and one of what lies over it. Nothing is drawn."""
+    window = vtk.vtkRenderWindow()
+    window.SetNumberOfLayers(2)
+    for layer in range(2):
+        renderer = vtk.vtkRenderer()
+        renderer.SetLayer(layer)
+        window.AddRenderer(renderer)
+    return window
 
 
 class Desktop:
