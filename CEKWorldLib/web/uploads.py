@@ -106,6 +106,7 @@ def _unpacked(archive: Path) -> Path:
             for one in members:
                 inner_path(one.filename)
                 packed.extract(one, target)
+    # zipfile raises NotImplementedError for a compression it does not know, RuntimeError where a password is needed.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise CEKWorldError("The archive is damaged or encrypted; pack the exam anew.") from error
     archive.unlink()
