@@ -56,7 +56,8 @@ class Session:
                          slider.dispatchEvent(new Event("input", { bubbles: true })); }""",
             time_s,
         )
-        self.wait(lambda: self.get("shown_s") == time_s, f"t = {time_s} s")
+        canvas = self.page.locator(".layout-grid-item canvas").first
+        self.wait(lambda: float(canvas.get_attribute("data-time")) == time_s, f"t = {time_s} s")
 
     def stroke(self, corners: list[tuple[float, float]], view: int = 0) -> None:
         """Drags over a view as fast as a hand does; corners are shares of its width and height."""
@@ -214,7 +215,7 @@ def test_the_3d_view_follows_the_slider_at_rest_and_turns_with_the_mouse(session
     session.show(0.0)
     session.page.click(".layout-volume")
     view = session.page.locator(".layout-grid-item").nth(1)
-    session.wait(lambda: view.locator("canvas[data-drawn]").count(), "the 3-D view")
+    session.wait(lambda: view.locator("canvas[data-time]").count(), "the 3-D view")
     session.page.wait_for_timeout(1500)
     before = view.screenshot()
     session.show(80.0)
@@ -233,7 +234,7 @@ def test_the_3d_view_follows_the_slider_at_rest_and_turns_with_the_mouse(session
     )
     assert coloured < 0.1, "but for regions and the caption, images are grey"
     session.page.click(".layout-three")
-    session.wait(lambda: session.page.locator("canvas[data-drawn]").count() == 3, "the slices")
+    session.wait(lambda: session.page.locator("canvas[data-time]").count() == 3, "the slices")
     assert session.get("error") == ""
 
 

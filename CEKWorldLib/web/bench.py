@@ -53,7 +53,7 @@ def wait_for_exam(page: Any) -> None:
     """Waits until the page is connected, its exam open and its views drawn."""
     page.wait_for_selector(".time-slider")
     page.wait_for_function("window.trame.state.get('title') && !window.trame.state.get('opening')")
-    page.wait_for_function("document.querySelector('.layout-grid-item canvas')?.dataset.drawn")
+    page.wait_for_function("document.querySelector('.layout-grid-item canvas')?.dataset.time")
 
 
 def add_bench(page: Any) -> None:

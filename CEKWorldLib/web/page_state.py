@@ -23,7 +23,7 @@ class PageState:
         upload_percent: of files on their way here; negative where there are none.
         time_s, first_s, last_s: of the slider.
         times_s: prepared times, the slider's ticks.
-        shown_s, exact: the time whose image was made last, and whether it is a prepared one.
+        exact: whether the image that was made last is of a prepared time.
         playing, loop, speed: of the playback; seconds of the series per second.
         subtracted, projected: whether the pre-contrast volume is taken off, and whether views project.
         overlay: ``none``, ``types`` or ``uncertainty``.
@@ -61,7 +61,6 @@ class PageState:
     first_s: float = 0.0
     last_s: float = 480.0
     times_s: list[float] = field(default_factory=list)
-    shown_s: float = 0.0
     exact: bool = True
     playing: bool = False
     loop: bool = True
@@ -109,6 +108,7 @@ class Page:
         self.server = server
         self._names = {one.name for one in fields(PageState)}
         self.set(**asdict(PageState()))
+        server.state.client_only("time_s")  # the page tells it another way
 
     def set(self, **values: Any) -> None:
         """Changes values here and in the browser.
@@ -120,6 +120,12 @@ class Page:
             raise KeyError(f"the page has no {', '.join(sorted(unknown))}")
         with self.server.state as state:
             state.update(values)
+
+    def take(self, name: str, value: Any) -> None:
+        """Takes over a value from the browser that did not come by trame, which does not tell it back."""
+        self.server.state[name] = value
+        self.server.state.clean(name)
+        self.server.clear_state_client_cache(name)
 
     def get(self, name: str) -> Any:
         """A value as the browser or this process has set it last."""

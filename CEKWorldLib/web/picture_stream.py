@@ -7,10 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from trame_rca.encoders import RcaImageEncoder
-from trame_server import Server
-from wslink import register
-from wslink.websocket import LinkProtocol
 
+from CEKWorldLib.web.picture_socket import PictureSocket
 from CEKWorldLib.web.view_window import ViewWindow
 
 _MOVING, _STILL = 75, 92  # JPEG quality; a picture at rest follows one that moved
@@ -25,21 +23,23 @@ class ViewPictures:
     """The pictures of one view; what trame's remote controlled area calls its scheduler.
 
     Args:
+        name: of the view.
         window: what is drawn.
         wanted: called when the view has changed.
 
     Attributes:
+        name: as given.
         changed: whether the view is to be drawn.
         hurried: whether its next picture is one of many, and may be coarse.
         is_rough: whether its last one was not in full quality.
     """
 
-    def __init__(self, window: ViewWindow, wanted: Callable[[], None]) -> None:
+    def __init__(self, name: str, window: ViewWindow, wanted: Callable[[], None]) -> None:
+        self.name = name
         self.changed = self.hurried = self.is_rough = False
         self.target_fps = 0.0  # part of the protocol; the browser sets the pace
         self._window = window
         self._wanted = wanted
-        self._push: Callable[[bytes, dict], None] | None = None
 
     @property
     def rca(self) -> ViewWindow:
@@ -56,23 +56,23 @@ class ViewPictures:
         return self.changed or self.is_rough
 
     def set_push_callback(self, callback: Callable[[bytes, dict], None]) -> None:
-        self._push = callback
+        """Pictures do not take trame's way; see ``PictureSocket``."""
 
     def schedule_render(self) -> None:
         self.changed = True
         self._wanted()
 
-    def draw(self, serial: int) -> None:
-        """Draws the view as it is now, and sends it."""
+    def draw(self) -> Any:
+        """Draws the view as it is now; gives a JPEG."""
         self._window.coarsen(self.hurried)  # another size is a change as well, but of this picture
         self.changed = self.hurried = False
         self.is_rough = not self._window.waits
-        self._send(_MOVING, serial)
+        return self._encoded(_MOVING)
 
-    def refine(self, serial: int) -> None:
+    def refine(self) -> Any:
         """Draws the view once more, in full quality."""
         self.changed = self.hurried = self.is_rough = False
-        self._send(_STILL, serial)
+        return self._encoded(_STILL)
 
     def reset(self) -> None:
         """Pictures do not depend on each other."""
@@ -80,11 +80,9 @@ class ViewPictures:
     async def close(self) -> None:
         self.changed = False
 
-    def _send(self, quality: int, serial: int) -> None:
+    def _encoded(self, quality: int) -> Any:
         pixels = self._window.img_cols_rows[0]
-        picture, meta, _ = _ENCODER.encode(pixels, pixels.shape[1], pixels.shape[0], quality)
-        if self._push is not None:
-            self._push(picture, {**meta, "serial": serial})
+        return _ENCODER.encode(pixels, pixels.shape[1], pixels.shape[0], quality)[0]
 
 
 class PictureStream:
@@ -94,22 +92,23 @@ class PictureStream:
     wanted now. While all of them change, every third picture is one of the others' and the rest are the first view's,
     the one that is looked at.
 
-    Args:
-        server: that sends the pictures.
+    Attributes:
+        socket: takes them to the browser.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self) -> None:
+        self.socket = PictureSocket(self._want_all, self._arrive)
         self._views: list[ViewPictures] = []
         self._turn = 0  # of the views after the first
         self._in_a_row = 0  # pictures of the first
         self._sent = self._shown = 0
+        self._time_s = 0.0
         self._wanted, self._arrived, self._drawn = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._drawn.set()
-        server.add_protocol_to_configure(lambda root: root.registerLinkProtocol(_Arrivals(self._arrive)))
 
-    def add(self, window: ViewWindow) -> ViewPictures:
+    def add(self, name: str, window: ViewWindow) -> ViewPictures:
         """Takes a view; the one that is taken first is the most urgent."""
-        view = ViewPictures(window, self._want)
+        view = ViewPictures(name, window, self._want)
         self._views.append(view)
         return view
 
@@ -117,18 +116,24 @@ class PictureStream:
         """Begins to draw, in the running event loop."""
         self._task = asyncio.create_task(self._run())
 
-    def hurry(self) -> None:
-        """Says that many changes follow each other: until they end, pictures may be coarse."""
+    def hurry(self, time_s: float) -> None:
+        """Says that times follow each other, this one next: until they end, pictures may be coarse."""
+        self._time_s = time_s
         for view in self._views:
             view.hurried = True
 
-    async def drawn(self) -> None:
-        """Waits until the first view is drawn as it is now, or all others where it is not shown."""
+    async def ready(self) -> None:
+        """Waits until a change would be drawn at once: the first view, or all others without it, are up to date."""
         await self._drawn.wait()
+        await self._room()
 
     def _want(self) -> None:
         self._drawn.clear()
         self._wanted.set()
+
+    def _want_all(self) -> None:
+        for view in self._views:
+            view.schedule_render()
 
     def _arrive(self, serial: int) -> None:
         self._shown = max(self._shown, serial)
@@ -139,7 +144,7 @@ class PictureStream:
             view = self._most_urgent()
             if view is not None:
                 await self._room()
-                view.draw(self._next_serial())
+                await self._send(view, view.draw())
                 if not self._views[0].changed:
                     self._drawn.set()
                 await asyncio.sleep(0)
@@ -155,7 +160,7 @@ class PictureStream:
             if self._wanted.is_set():
                 return
             await self._room()
-            view.refine(self._next_serial())
+            await self._send(view, view.refine())
 
     async def _at_rest(self) -> bool:
         """Waits for a change; True if none came while there are pictures to refine."""
@@ -176,9 +181,9 @@ class PictureStream:
             except TimeoutError:
                 self._shown = self._sent
 
-    def _next_serial(self) -> int:
+    async def _send(self, view: ViewPictures, jpeg: Any) -> None:
         self._sent += 1
-        return self._sent
+        await self.socket.send(view.name, self._time_s, self._sent, jpeg)
 
     def _most_urgent(self) -> ViewPictures | None:
         first, *others = self._views
@@ -190,15 +195,3 @@ class PictureStream:
                     return others[self._turn]
         self._in_a_row += 1
         return first if first.is_due else None
-
-
-class _Arrivals(LinkProtocol):
-    """Hears from the browser which pictures it shows."""
-
-    def __init__(self, arrive: Callable[[int], None]) -> None:
-        super().__init__()
-        self._arrive = arrive
-
-    @register("cekworld.picture.shown")
-    def shown(self, serial: int, *_: Any) -> None:
-        self._arrive(int(serial))

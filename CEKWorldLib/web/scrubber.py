@@ -32,7 +32,7 @@ class Scrubber:
     def __init__(self, page: Page, scene: SceneSession, stream: PictureStream) -> None:
         self._page, self._scene, self._stream = page, scene, stream
         self._wanted = asyncio.Event()
-        page.on_change("time_s", lambda _: self._wanted.set())
+        stream.socket.wanted = self._want
         page.on_change("subtracted", lambda _: self._wanted.set())
 
     def start(self) -> None:
@@ -51,20 +51,24 @@ class Scrubber:
         """Shows the slider's time once more: there is more to see of it."""
         self._wanted.set()
 
+    def _want(self, time_s: float) -> None:
+        self._page.take("time_s", time_s)
+        self._wanted.set()
+
     async def _follow(self) -> None:
         while True:
             await self._wanted.wait()
+            # A time that nobody would see drawn is not shown: by then, another one is the latest.
+            await self._stream.ready()
             self._wanted.clear()
             time_s = float(self._page.get("time_s"))
             is_there = self.fetch is None or await self.fetch(time_s)
             if is_there and self._scene.is_open:
                 self._show(time_s)
-            # A time that nobody would see drawn is not shown: the next one is the latest by then.
-            await self._stream.drawn()
 
     def _show(self, time_s: float) -> None:
-        self._stream.hurry()
+        self._stream.hurry(time_s)
         self._scene.subtracted = bool(self._page.get("subtracted"))
         shown = self._scene.show(time_s)
         if shown is not None:
-            self._page.set(shown_s=shown.time_s, exact=shown.exact)
+            self._page.set(exact=shown.exact)

@@ -40,7 +40,7 @@ class SliceViews:
 
     def __init__(self, server: Server, app: SlicerApp, caption: ViewCaption, describe: DescribeView) -> None:
         self._app = app
-        self.stream = PictureStream(server)
+        self.stream = PictureStream()
         app.view_manager.register_factory(ViewFactory(server, self.stream, describe))
         self._layouts = LayoutManager(app.scene, app.view_manager, server)
         # VTK 9.6 warns, six times, that views observe a resize of their interactor; trame-slicer sends it itself.

@@ -57,7 +57,7 @@ class ViewFactory(IViewFactory):
         cursor = f"{name}_cursor"
         self._server.state[cursor] = CursorId.DEFAULT.value
         window = (VolumeWindow if is_volume else SliceWindow)(drawn, self._server.state, cursor)
-        pictures = self._stream.add(window)
+        pictures = self._stream.add(name, window)
         self._place(name, cursor, drawn)
         area = RcaViewAdapter(window, name, scheduler=pictures, do_schedule_render_on_interaction=False)
         if is_volume:

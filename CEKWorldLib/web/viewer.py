@@ -97,7 +97,7 @@ class Viewer:
 
     def routes(self) -> list[web.RouteDef]:
         """What is answered beside the page itself."""
-        return [*self.downloads.routes(), *self.uploads.routes()]
+        return [*self.downloads.routes(), *self.uploads.routes(), *self.views.stream.socket.routes()]
 
     async def run(self) -> None:
         """Begins to work, in the running event loop."""

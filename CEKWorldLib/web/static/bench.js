@@ -35,7 +35,7 @@
     let pictures = 0;
     const stop = watch(() => { pictures += 1; });
     move(time);
-    while (window.trame.state.get("shown_s") !== time) await pause(20);
+    while (Number(picture().dataset.time) !== time) await pause(20);
     let last = -1;
     while (pictures !== last) {
       last = pictures;

@@ -1,30 +1,48 @@
-// Draws the views' pictures on their canvases, and tells the session of each: it draws the next ones no sooner.
+// Draws the views' pictures on their canvases, and tells the session of each, as it draws the next ones no sooner; and
+// tells it the slider's time.
 (() => {
+  const address = new URL("pictures", window.location.href);
+  address.protocol = address.protocol.replace("http", "ws");
   const latest = {};
+  let socket = null;
 
-  async function show(session, { name, meta, content }) {
-    const picture = await createImageBitmap(new Blob([content], { type: meta.type })).catch(() => null);
-    const canvas = document.querySelector(`canvas[data-view="${name}"]`);
+  // "view time serial\n" and a JPEG.
+  function parse(message) {
+    const end = message.indexOf(10);
+    const [view, time, serial] = new TextDecoder().decode(message.subarray(0, end)).split(" ");
+    return { view, time, serial: Number(serial), jpeg: message.subarray(end + 1) };
+  }
+
+  function tell(what, value) {
+    if (socket.readyState === WebSocket.OPEN) socket.send(`${what} ${value}`);
+  }
+
+  async function show({ view, time, serial, jpeg }) {
+    const picture = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })).catch(() => null);
+    const canvas = document.querySelector(`canvas[data-view="${view}"]`);
     // A picture may be decoded sooner than the one before it.
-    if (picture && canvas && meta.serial > (latest[name] ?? 0)) {
-      latest[name] = meta.serial;
+    if (picture && canvas && serial > (latest[view] ?? 0)) {
+      latest[view] = serial;
       if (canvas.width !== picture.width) canvas.width = picture.width;
       if (canvas.height !== picture.height) canvas.height = picture.height;
       canvas.getContext("bitmaprenderer").transferFromImageBitmap(picture);
-      canvas.dataset.drawn = meta.serial;
+      canvas.dataset.time = time;
       canvas.dispatchEvent(new CustomEvent("picture"));
     }
-    session.call("cekworld.picture.shown", [meta.serial]);
+    tell("shown", serial);
   }
 
   function listen() {
-    const session = window.trame.client.getConnection().getSession();
-    session.subscribe("trame.rca.topic.stream", ([picture]) => show(session, picture));
+    socket = new WebSocket(address);
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => show(parse(new Uint8Array(data)));
+    socket.onclose = () => setTimeout(listen, 1000);
   }
 
+  listen();
   const waiting = setInterval(() => {
-    if (!window.trame?.addConnectListener) return;
+    if (!window.trame?.state.get("times_s")) return;
     clearInterval(waiting);
-    window.trame.addConnectListener(listen);
+    window.trame.state.watch(["time_s"], (time) => tell("time", time));
   }, 10);
 })();
