@@ -15,6 +15,7 @@ import fake_qt.desktop  # noqa: F401  (before the panel's own imports of qt)
 
 from CEKWorldLib.gui import gradual_copy
 from CEKWorldLib.gui.coalescing import Coalescer
+from CEKWorldLib.gui.drawing_turns import DrawingTurns
 from CEKWorldLib.gui.frame_reading import FrameReader
 from CEKWorldLib.gui.gradual_copy import GradualCopy
 from CEKWorldLib.gui.playback import Playback, next_phase, previous_phase
@@ -334,3 +335,47 @@ def test_samples_give_the_spread_of_the_enhancement_and_leave_no_files(tmp_path,
     assert store.voxels(60.0)[0, 1, 1] == 10.0 and told == [(0, 2), (1, 2)]
     store.close()
     assert list(tmp_path.iterdir()) == []
+
+
+class HeldView:
+    """Counts as Slicer's views do."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def pauseRender(self) -> int:
+        self.held += 1
+        return self.held
+
+    def resumeRender(self) -> int:
+        assert self.held > 0
+        self.held -= 1
+        return self.held
+
+
+def test_views_are_held_while_something_changes_and_let_go_one_per_round():
+    clock, views = Clock(), [HeldView() for _ in range(3)]
+    turns = DrawingTurns(lambda: views, clock.timer)
+    with turns.change():
+        assert [view.held for view in views] == [1, 1, 1]
+        with turns.change():
+            pass
+    left = []
+    (timer,) = clock.timers
+    while timer.is_running:
+        timer.fire()
+        left.append(sum(view.held for view in views))
+    assert left == [2, 1, 0]
+
+
+def test_views_are_let_go_after_a_failure_too_and_at_once_when_the_panel_is_closed():
+    clock, views = Clock(), [HeldView() for _ in range(3)]
+    turns = DrawingTurns(lambda: views, clock.timer)
+    with pytest.raises(OSError), turns.change():
+        raise OSError
+    clock.pass_ms(1)
+    assert not any(view.held for view in views)
+    with turns.change():
+        pass
+    turns.close()
+    assert not any(view.held for view in views) and not clock.timers[0].is_running

@@ -162,8 +162,10 @@ def test_reload_ends_the_worker_and_its_folder_and_goes_on_with_the_scene(deskto
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     node = synthesize(desktop)
     assert [path for path in tmp_path.iterdir()] != []
+    desktop.ui.timeSlider.setValue(77.0)
     desktop.widget.cleanup()
     assert list(tmp_path.iterdir()) == []
+    assert not any(view.paused for view in desktop.layout_manager.views)
     desktop.widget = None
     desktop.load_module()
     assert desktop.parameters.inputNode is node
@@ -181,6 +183,16 @@ def test_200_slider_moves_add_no_nodes(desktop):
     for step in range(200):
         desktop.panel.time.scrubber._now(1.3 * step)
     assert desktop.scene.GetNumberOfNodes() == nodes
+
+
+def test_views_that_a_move_holds_back_are_all_drawn_in_the_end(desktop):
+    synthesize(desktop)
+    desktop.wait_until(lambda: not any(view.paused for view in desktop.layout_manager.views), "the views")
+    desktop.ui.timeSlider.setValue(77.0)
+    assert all(view.paused for view in desktop.layout_manager.views)
+    for _round in range(10):
+        event_loop.process_events()
+    assert not any(view.paused for view in desktop.layout_manager.views)
 
 
 def test_the_module_works_without_a_main_window(monkeypatch):

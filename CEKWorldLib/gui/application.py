@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
+from CEKWorldLib.gui.drawing_turns import View
+
 
 class Application(Protocol):
     """3D Slicer with or without a main window; a test's own."""
@@ -42,6 +44,10 @@ class Application(Protocol):
         ...
 
     def keep_setting(self, name: str, value: str) -> None: ...
+
+    def views(self) -> list[View]:
+        """All slice and 3-D views."""
+        ...
 
     def slice_renderers(self) -> list[Any]:
         """The uppermost ``vtkRenderer`` of every slice view."""

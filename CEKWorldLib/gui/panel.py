@@ -13,6 +13,7 @@ from CEKWorldLib.gui.application import Application
 from CEKWorldLib.gui.choices import OverlayChoice
 from CEKWorldLib.gui.curve_measuring import CurveMeter
 from CEKWorldLib.gui.curves_section import CurvesSection
+from CEKWorldLib.gui.drawing_turns import DrawingTurns
 from CEKWorldLib.gui.export_section import ExportSection
 from CEKWorldLib.gui.input_section import InputSection
 from CEKWorldLib.gui.model_library import ModelLibrary
@@ -61,7 +62,8 @@ class Panel:
         self._overlay_settings = Settings()
         self._overlay_soon = make_timer(self._redo_overlay)
         self._arrival_s: float | None = None
-        self.session = SceneSession(application.scene, self._scene_closed)
+        self._drawing = DrawingTurns(application.views, make_timer)
+        self.session = SceneSession(application.scene, self._scene_closed, changing=self._drawing.change)
         self.workers = WorkerHolder(connect)
         self.time = TimeSection(ui, self.session, make_timer)
         self.run = SynthesisRun(self.session, make_timer, lambda: self.time.scrubber.time_s)
@@ -126,6 +128,7 @@ class Panel:
             section.close()
         self.workers.close(_EXIT_MS)
         self.session.close()
+        self._drawing.close()
 
     def show_series(self, name: str, series: TimeSeries) -> None:
         """Shows an acquired series."""

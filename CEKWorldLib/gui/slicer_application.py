@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.gui.drawing_turns import View
 
 _SETTINGS = "CEKWorld"
 _PLOT_LAYOUT = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
@@ -55,6 +56,13 @@ class SlicerApplication:
 
     def keep_setting(self, name: str, value: str) -> None:
         qt.QSettings().setValue(f"{_SETTINGS}/{name}", value)
+
+    def views(self) -> list[View]:
+        manager = slicer.app.layoutManager()
+        if manager is None:
+            return []
+        slices = [manager.sliceWidget(name).sliceView() for name in manager.sliceViewNames()]
+        return [*slices, *(manager.threeDWidget(n).threeDView() for n in range(manager.threeDViewCount))]
 
     def slice_renderers(self) -> list[Any]:
         manager = slicer.app.layoutManager()

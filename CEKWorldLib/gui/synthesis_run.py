@@ -101,6 +101,8 @@ class SynthesisRun:
         self._shown_time = shown_time
         self._copy = GradualCopy(make_timer)  # of the exam first, then of frames
         self._impatience = make_timer(self._restart)
+        self._next_round = make_timer(lambda: self._next_step())
+        self._next_step: Callable[[], None] = self._copy_exam
         self._client: WorkerClient | None = None
         self._reader: FrameReader | None = None
         self._sampled: SampleStore | None = None  # being filled
@@ -120,7 +122,7 @@ class SynthesisRun:
         # In the end the first once more, from the worker's cache: times between the phases are read from the latest.
         self._seeds = [request.seed, *further, *([request.seed] if further else [])]
         self._to(Step.OPENING)
-        self._copy_exam()  # while the worker loads the model
+        self._later(self._copy_exam)  # while the worker loads the model
 
     def cancel(self) -> None:
         """Stops; what is shown stays."""
@@ -141,6 +143,7 @@ class SynthesisRun:
         """Lets go of run and samples, as when the scene is closed."""
         self._token = object()
         self._impatience.stop()
+        self._next_round.stop()
         self._copy.stop()
         if self._client is not None and self.is_running:
             self._client.cancel()
@@ -199,8 +202,11 @@ class SynthesisRun:
         self._reader.failed.connect(self._ended)
         if request.samples > 1:
             self._sampled = SampleStore(request.times_s, request.volume.shape)
+        self._later(self._exam_shown)
+
+    def _exam_shown(self) -> None:
         self.opened.emit()
-        self._next_sample()
+        self._later(self._next_sample)
 
     def _next_sample(self) -> None:
         client, request = self._present
@@ -303,6 +309,11 @@ class SynthesisRun:
             step(result)
 
         future.add_done_callback(go_on)
+
+    def _later(self, step: Callable[[], None]) -> None:
+        """Does a step in the next round of the event loop, so that no round has all that a step before it began."""
+        self._next_step = step
+        self._next_round.start(0)
 
     def _restart(self) -> None:
         if self._client is not None:

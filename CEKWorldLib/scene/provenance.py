@@ -46,11 +46,13 @@ def mark(node: Any, name: str, provenance: Provenance | None) -> None:
         name: what it shows; synthetic nodes get a prefix.
         provenance: None for what a scanner acquired.
     """
+    was_modifying = node.StartModify()  # or views follow every single attribute
     node.SetName(f"{PREFIX} {name}" if provenance else name)
     for key in Provenance("", "", 0).attributes:
         node.RemoveAttribute(key)
     for key, value in (provenance.attributes if provenance else {SYNTHETIC_KEY: "0"}).items():
         node.SetAttribute(key, value)
+    node.EndModify(was_modifying)
 
 
 def caption(time_s: float, synthetic: bool, exact: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class SceneSession:
         scene: ``vtkMRMLScene``; ``slicer.mrmlScene`` in Slicer.
         on_scene_closed: called after the scene was closed, when nothing is shown any more.
         memory_limit_bytes: for frames.
+        changing: within which many things are changed that views show; an application may hold drawing back meanwhile.
 
     Attributes:
         caption: the text in the corner of the views; views are added to it.
@@ -50,13 +52,18 @@ class SceneSession:
     """
 
     def __init__(
-        self, scene: Any, on_scene_closed: Callable[[], None] | None = None, memory_limit_bytes: int = 4 * 2**30
+        self,
+        scene: Any,
+        on_scene_closed: Callable[[], None] | None = None,
+        memory_limit_bytes: int = 4 * 2**30,
+        changing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.caption = ViewCaption()
         self.layers = SliceLayers(scene)
         self.settings = Settings()
         self._scene = scene
         self._on_scene_closed = on_scene_closed
+        self._changing = changing
         self._nodes = OwnedNodes(scene)
         self._frames = FrameStore(memory_limit_bytes)
         self._open: _OpenSeries | None = None
@@ -87,10 +94,11 @@ class SceneSession:
         """
         window = Window.of([pre.voxels])
         window = Window(window.low, window.low + brightest * (window.high - window.low))
-        self._begin(name, pre, provenance, window, scratch)
-        for time_s in sorted({0.0, arrival_s}):
-            self._frames.put(time_s, pre.voxels, keep=True)
-        self.show(0.0)
+        with self._changing():
+            self._begin(name, pre, provenance, window, scratch)
+            for time_s in sorted({0.0, arrival_s}):
+                self._frames.put(time_s, pre.voxels, keep=True)
+            self.show(0.0)
 
     def open_series(self, name: str, series: TimeSeries, provenance: Provenance | None = None) -> None:
         """Takes a series that is there already, its first phase as the pre-contrast volume.
@@ -100,10 +108,11 @@ class SceneSession:
             series: its phases.
             provenance: how the phases were made; None for acquired ones.
         """
-        self._begin(name, series.grid, provenance, Window.of(series.frames))
-        for time_s, frame in zip(series.times_s.tolist(), series.frames, strict=True):
-            self._frames.put(time_s, frame, keep=True)
-        self.show(float(series.times_s[0]))
+        with self._changing():
+            self._begin(name, series.grid, provenance, Window.of(series.frames))
+            for time_s, frame in zip(series.times_s.tolist(), series.frames, strict=True):
+                self._frames.put(time_s, frame, keep=True)
+            self.show(float(series.times_s[0]))
 
     def put_frame(self, time_s: float, voxels: np.ndarray) -> None:
         """Adds a synthesized frame, shared and not copied.
@@ -171,14 +180,16 @@ class SceneSession:
         """
         if self._open is None or self._scene.IsBatchProcessing():
             return None
-        shown = self._open.view.show(time_s)
-        self.caption.text = shown.caption
-        self._open.chart.show_time(time_s)
+        with self._changing():
+            shown = self._open.view.show(time_s)
+            self.caption.text = shown.caption
+            self._open.chart.show_time(time_s)
         return shown
 
     def show_in_views(self) -> None:
         """Puts the output volume into the background of all slice views."""
-        self.layers.show_background(self.output)
+        with self._changing():
+            self.layers.show_background(self.output)
 
     def publish(self) -> tuple[Any, Any]:
         """Puts all frames into the session's sequence node, for saving and for the rest of Slicer.

@@ -116,29 +116,56 @@ class Database:
         return sorted({h.SeriesInstanceUID for h in self.headers.values() if h.StudyInstanceUID == study})
 
 
-class LayoutManager:
-    """Three slice views, and a plot view in layouts that have one."""
+class View:
+    """What the panel needs of a ``ctkVTKAbstractView``."""
 
-    plotViewCount = 1
+    def __init__(self) -> None:
+        self.paused = 0
+        self._window = _render_window()
+
+    def renderWindow(self) -> vtk.vtkRenderWindow:
+        return self._window
+
+    def pauseRender(self) -> int:
+        self.paused += 1
+        return self.paused
+
+    def resumeRender(self) -> int:
+        assert self.paused > 0, "Cannot resume rendering, pause render count is already 0!"
+        self.paused -= 1
+        return self.paused
+
+
+class LayoutManager:
+    """Three slice views and a 3-D view, and a plot view in layouts that have one."""
+
+    plotViewCount = threeDViewCount = 1
 
     def __init__(self, desktop: Desktop) -> None:
         self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
-        self._windows = {name: _render_window() for name in ("Red", "Green", "Yellow")}
+        self._slice_views = {name: View() for name in ("Red", "Green", "Yellow")}
+        self._volume_view = View()
         self._plot_view = desktop.scene.AddNewNodeByClass("vtkMRMLPlotViewNode")
 
     def setLayout(self, layout: int) -> None:
         self.layout = layout
 
     def sliceViewNames(self) -> tuple[str, ...]:
-        return tuple(self._windows)
+        return tuple(self._slice_views)
 
     def sliceWidget(self, name: str) -> Any:
-        view = SimpleNamespace(renderWindow=lambda: self._windows[name])
-        return SimpleNamespace(sliceView=lambda: view)
+        return SimpleNamespace(sliceView=lambda: self._slice_views[name])
+
+    def threeDWidget(self, number: int) -> Any:
+        return SimpleNamespace(threeDView=lambda: self._volume_view)
+
+    @property
+    def views(self) -> list[View]:
+        return [*self._slice_views.values(), self._volume_view]
 
     def captions(self, name: str) -> list[str]:
         """The texts that lie over a slice view."""
-        _image, overlay = self._windows[name].GetRenderers()
+        _image, overlay = self._slice_views[name].renderWindow().GetRenderers()
         return [actor.GetInput() for actor in overlay.GetViewProps()]
 
     def plotWidget(self, number: int) -> Any:
