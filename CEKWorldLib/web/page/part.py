@@ -1,4 +1,4 @@
-"""What all of the page is built with: components of their own, and names for buttons that show a picture only."""
+"""What all of the page is built with: components of their own, and buttons that show a picture only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from trame.ui.html import DivLayout
 from trame.widgets import client
+from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
 
@@ -25,6 +26,19 @@ def part(server: Server, name: str, classes: str) -> Iterator[None]:
     with DivLayout(server, template_name=name, connect_parent=False, classes=classes):
         yield
     client.ServerTemplate(name=name)
+
+
+def icon_button(icon: str, hint: str, **options: object) -> None:
+    """A button that shows a picture only.
+
+    Args:
+        icon: of Material Design.
+        hint: what it does, shown over it and spoken.
+        options: of ``VBtn``.
+    """
+    with v3.VBtn(icon=True, size="small", variant="text", raw_attrs=spoken(hint), **options):
+        v3.VIcon(icon)
+        v3.VTooltip(hint, activator="parent", location="top")
 
 
 def spoken(name: str) -> list[str]:

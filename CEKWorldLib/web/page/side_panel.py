@@ -10,7 +10,7 @@ from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
 from CEKWorldLib.export.type_colours import PALETTES
-from CEKWorldLib.web.page.part import part, spoken
+from CEKWorldLib.web.page.part import icon_button, part, spoken
 from CEKWorldLib.web.slice_views import LAYOUTS
 
 _PRESETS = {"breast": "Breast", "abdomen": "Abdomen", "brain": "Brain", "list": "Own list of times"}
@@ -143,18 +143,8 @@ def region_section(new: Callable[[], None], undo: Callable[[], None]) -> None:
             _tool("erase", "mdi-eraser", "Erase (E)")
             _tool("box", "mdi-select-drag", "Box: drag from corner to corner (R)")
             v3.VSpacer()
-            with v3.VBtn(
-                size="small", variant="text", icon=True, click=new, disabled=("!title",), classes="new-region",
-                raw_attrs=spoken("Paint another region"),
-            ):  # fmt: skip
-                v3.VIcon("mdi-plus")
-                v3.VTooltip("Paint another region", activator="parent", location="top")
-            with v3.VBtn(
-                size="small", variant="text", icon=True, click=undo, disabled=("!title",), classes="undo",
-                raw_attrs=spoken("Undo the last stroke"),
-            ):  # fmt: skip
-                v3.VIcon("mdi-undo")
-                v3.VTooltip("Undo the last stroke", activator="parent", location="top")
+            icon_button("mdi-plus", "Paint another region", classes="new-region", click=new, disabled=("!title",))
+            icon_button("mdi-undo", "Undo the last stroke", classes="undo", click=undo, disabled=("!title",))
         with html.Div(v_if="tool === 'brush' || tool === 'erase'", classes="slider-row"):
             html.Span("Size")
             html.Input(

@@ -6,7 +6,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
-from CEKWorldLib.web.page.part import part, spoken
+from CEKWorldLib.web.page.part import icon_button, part, spoken
 
 _CLOCK = (
     "(time_s < 0 ? '-' : '') + String(Math.floor(Math.abs(time_s) / 60)).padStart(2, '0') + ':' + "
@@ -23,15 +23,17 @@ def time_bar(server: Server) -> None:
     """Builds the bar; ``viewer.js`` plays."""
     with html.Div(classes="time-bar"):
         with html.Div(classes="time-buttons"):
-            _button("mdi-skip-previous", "Previous phase (Shift+←)", "previous-phase", click=_PREVIOUS)
+            icon_button("mdi-skip-previous", "Previous phase (Shift+←)", classes="previous-phase", click=_PREVIOUS)
             with v3.VBtn(
                 icon=True, size="small", variant="tonal", color="primary", click="playing = !playing",
                 disabled=("times_s.length < 2",), classes="play", raw_attrs=spoken("Play or pause"),
             ):  # fmt: skip
                 v3.VIcon(icon=("playing ? 'mdi-pause' : 'mdi-play'",))
                 v3.VTooltip("Play or pause (Space)", activator="parent", location="top")
-            _button("mdi-skip-next", "Next phase (Shift+→)", "next-phase", click=_NEXT)
-            _button("mdi-repeat", "Loop", "loop", click="loop = !loop", color=("loop ? 'primary' : undefined",))
+            icon_button("mdi-skip-next", "Next phase (Shift+→)", classes="next-phase", click=_NEXT)
+            icon_button(
+                "mdi-repeat", "Loop", classes="loop", click="loop = !loop", color=("loop ? 'primary' : undefined",)
+            )
             with v3.VMenu():
                 with (
                     v3.Template(v_slot_activator="{ props }"),
@@ -73,9 +75,3 @@ def time_bar(server: Server) -> None:
                     "{{ live ? 'in progress' : exact ? (synthetic ? 'synthesized' : 'acquired') : 'interpolated' }}",
                     classes=("exact && !live ? 'mark mark-exact' : 'mark mark-between'",),
                 )
-
-
-def _button(icon: str, hint: str, name: str, **options: object) -> None:
-    with v3.VBtn(icon=True, size="small", variant="text", classes=name, raw_attrs=spoken(hint), **options):
-        v3.VIcon(icon)
-        v3.VTooltip(hint, activator="parent", location="top")
