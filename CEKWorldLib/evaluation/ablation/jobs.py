@@ -23,6 +23,7 @@ from CEKWorldLib.evaluation.ablation.exams import STUDIES, HeldOutExam
 from CEKWorldLib.evaluation.ablation.prediction import predict
 from CEKWorldLib.evaluation.ablation.rows import NOTHING, ORACLE, REGRESSION, Row
 from CEKWorldLib.evaluation.ablation.scores import score
+from CEKWorldLib.evaluation.lpips import lpips_on_disk
 from CEKWorldLib.exam.protocol import Anatomy
 from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.models.sampler import Start
@@ -182,13 +183,13 @@ def _score(place: Workplace, name: str, seed: int | None, prediction: Predict) -
     path = place.scores_file(name, seed)
     if path.exists():
         return
-    records, samples = [], {}
+    records, samples, lpips = [], {}, lpips_on_disk()
     for anatomy in STUDIES:
         shown = place.shown_exam(anatomy).seed
         for exam in place.exams(anatomy):
             enhancement, latents = prediction(exam)
             records.append(
-                {"row": name, "seed": seed, "anatomy": anatomy, "exam": exam.seed} | score(enhancement, exam)
+                {"row": name, "seed": seed, "anatomy": anatomy, "exam": exam.seed} | score(enhancement, exam, lpips)
             )
             if exam.seed == shown:
                 samples[f"{anatomy}.enhancement"] = enhancement.astype(np.float16)

@@ -17,6 +17,7 @@ COLUMNS = {
     "ssim": ("SSIM", 3),
     "cssim": ("cSSIM", 4),
     "rmse": ("rMSE", 4),
+    "lpips": ("LPIPS", 3),
     "spearman": ("Spearman", 3),
     "dtw": ("DTW", 3),
     "enhancement_error": ("enh. error", 3),
@@ -95,10 +96,11 @@ def markdown(summary: Summary, titles: dict[str, str]) -> str:
     parts = []
     for anatomy, rows in summary.items():
         parts.append(f"### {anatomy.capitalize()}\n")
-        parts.append("| row | " + " | ".join(title for title, _ in COLUMNS.values()) + " |")
-        parts.append("|---" * (len(COLUMNS) + 1) + "|")
+        columns = {k: column for k, column in COLUMNS.items() if any(k in scores for scores in rows.values())}
+        parts.append("| row | " + " | ".join(title for title, _ in columns.values()) + " |")
+        parts.append("|---" * (len(columns) + 1) + "|")
         for row in (name for name in titles if name in rows):
-            cells = (rows[row][k].text(d) if k in rows[row] else "–" for k, (_, d) in COLUMNS.items())
+            cells = (rows[row][k].text(d) if k in rows[row] else "–" for k, (_, d) in columns.items())
             parts.append(f"| {titles[row]} | " + " | ".join(cells) + " |")
         truth = next(iter(rows.values()))
         parts.append(f"\nThe truth's own cSSIM is {truth['cssim_truth'].mean:.4f}" + _end_jump(truth) + ".\n")
