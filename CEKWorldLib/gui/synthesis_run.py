@@ -313,7 +313,7 @@ class SynthesisRun:
     def _later(self, step: Callable[[], None]) -> None:
         """Does a step in the next round of the event loop, so that no round has all that a step before it began."""
         self._next_step = step
-        self._next_round.start(0)
+        self._next_round.start(1)  # ms; a timer of 0 may still fire in this round
 
     def _restart(self) -> None:
         if self._client is not None:
