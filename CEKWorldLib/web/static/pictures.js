@@ -17,6 +17,11 @@
     if (socket.readyState === WebSocket.OPEN) socket.send(`${what} ${value}`);
   }
 
+  function tellTime() {
+    const time = window.trame?.state.get("time_s");
+    if (time !== undefined) tell("time", time);
+  }
+
   async function show({ view, time, serial, jpeg }) {
     const picture = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })).catch(() => null);
     const canvas = document.querySelector(`canvas[data-view="${view}"]`);
@@ -36,6 +41,7 @@
     socket = new WebSocket(address);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => show(parse(new Uint8Array(data)));
+    socket.onopen = tellTime; // what it missed while it was closed
     socket.onclose = () => setTimeout(listen, 1000);
   }
 
@@ -43,6 +49,6 @@
   const waiting = setInterval(() => {
     if (!window.trame?.state.get("times_s")) return;
     clearInterval(waiting);
-    window.trame.state.watch(["time_s"], (time) => tell("time", time));
+    window.trame.state.watch(["time_s"], tellTime);
   }, 10);
 })();
