@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from CEKWorldLib.evaluation.ablation.exams import STUDIES, HeldOutExam
 from CEKWorldLib.evaluation.ablation.jobs import Workplace
 from CEKWorldLib.evaluation.ablation.rows import ORACLE, REGRESSION
-from CEKWorldLib.export.style import region_colour, save_png
+from CEKWorldLib.export.style import REGION_COLOURS, save_png
 
 SHOWN = (
     ORACLE,
@@ -25,6 +25,7 @@ SHOWN = (
     "mean-start-two-stage",
 )
 _FRAMES = 7
+_COLOURS = REGION_COLOURS[:-1]  # black is the truth's
 Samples = Mapping[str, np.ndarray]
 
 
@@ -76,14 +77,15 @@ def write_curves(exam: HeldOutExam, series: Samples, path: Path) -> None:
     axes = figure.subplots()
     for index, (title, frames) in enumerate(series.items()):
         curve = frames[at].astype(np.float32)[:, mask].mean(1)
-        axes.plot(seconds, percent * curve, color=region_colour(index), lw=1.2, label=title)
+        colour, again = _COLOURS[index % len(_COLOURS)], index >= len(_COLOURS)
+        axes.plot(seconds, percent * curve, "--" if again else "-", color=colour, lw=1.2, label=_wrapped(title))
     axes.plot(seconds, percent * exam.truth[at][:, mask].mean(1), color="black", lw=2, label="truth")
     for moment in exam.times.acquired:
         axes.axvline(moment, color="0.85", lw=0.8, zorder=0)
     axes.set_xlabel("s after arrival; grey: acquired times", fontsize=8)
     axes.set_ylabel("enhancement of the lesion, %", fontsize=8)
     axes.tick_params(labelsize=8)
-    axes.legend(fontsize=6.5)
+    figure.legend(loc="outside right center", fontsize=6.5)
     axes.set_title(f"{exam.anatomy}, held-out simulated exam", fontsize=9)
     save_png(figure, path, dpi=130)
 
