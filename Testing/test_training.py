@@ -256,6 +256,17 @@ def test_alignment_and_difference_join_the_flow(bank, mode, axis):
         assert any(p.grad is not None and p.grad.any() for p in model.unet.parameters()), name
 
 
+@pytest.mark.parametrize(("weighted", "moves"), [(False, False), (True, True)])
+def test_the_flow_weighs_pixels_by_what_the_truth_did_only_where_asked_to(bank, weighted, moves):
+    batch, model = batch_of(bank), tiny_model()
+    heavier = replace(batch, weight=batch.weight**3)
+    errors = [
+        FlowStage(weighted=weighted).losses(model, one, torch.Generator().manual_seed(0))["velocity"].item()
+        for one in (batch, heavier)
+    ]
+    assert (errors[0] != errors[1]) is moves
+
+
 def test_a_stage_takes_its_options_from_the_file_and_refuses_what_it_does_not_know(tmp_path):
     text = (configurations.SHIPPED / "compact.toml").read_text()
     path = tmp_path / "mine.toml"

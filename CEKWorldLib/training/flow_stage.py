@@ -54,13 +54,18 @@ class FlowStage:
     Args:
         consistency: LAL and LDL; none by default.
         noise_start_share: share of batches that start from noise; 1 trains the published diffusion alone.
+        weighted: whether pixels weigh as in the other stages. A weight that follows the truth makes samples too bright:
+            what minimises the error is then the mean of the outcomes by weight (docs/ablation.md has figures).
     """
 
     window = 32
 
-    def __init__(self, consistency: Consistency | None = None, noise_start_share: float = 0.25) -> None:
+    def __init__(
+        self, consistency: Consistency | None = None, noise_start_share: float = 0.25, weighted: bool = False
+    ) -> None:
         self.consistency = consistency or Consistency()
         self.noise_start_share = noise_start_share
+        self.weighted = weighted
 
     def trained(self, model: WorldModel) -> list[nn.Module]:
         tokens = [model.time_encoder.to_tokens] if hasattr(model.time_encoder, "to_tokens") else []
@@ -71,11 +76,11 @@ class FlowStage:
         with torch.no_grad():
             pyramid = model.image_encoder(batch.stack)
             target = encode_truth(model, batch)
-            weight = functional.avg_pool2d(batch.weight, 4)[:, :, None]
+            weight = functional.avg_pool2d(batch.weight if self.weighted else torch.ones_like(batch.weight), 4)
         noise = torch.randn(len(target), 1, *target.shape[2:], generator=generator).to(target)
         window = self._window(target, len(pyramid), generator)
         pyramid = [_cut(level, window, 2**n) for n, level in enumerate(pyramid)]
-        target, weight, noise = (_cut(x, window) for x in (target, weight, noise))
+        target, weight, noise = (_cut(x, window) for x in (target, weight[:, :, None], noise))
         exams = Exams(pyramid, tuple(model.injection(pyramid)), batch.condition, batch.arrival_s, noise)
         tau = _draw_tau(len(target), generator).to(target).expand(target.shape[:2])
         velocity, clean, truth = _flow(model, exams, target, batch.times_s, tau, start)

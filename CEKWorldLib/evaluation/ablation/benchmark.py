@@ -59,7 +59,7 @@ def run(budget: str, output: Path, seeds: int, rows: list[str] | None, workers: 
 def phases(place: jobs.Workplace, rows: Sequence[Row], seeds: int) -> list[list[Job]]:
     """The work in groups; all of a group can be done at the same time, once those before it are done."""
     every = range(seeds)
-    starts = sorted({row.start for row in rows})
+    starts = sorted({(row.start, row.weighted) for row in rows})
     data: list[Job] = [partial(jobs.make_exam, place, a, n) for a in STUDIES for n in range(place.budget.exams)]
     data += [partial(jobs.make_patients, place, seed) for seed in every]
     regression: list[Job] = [partial(jobs.train_regression, place, seed) for seed in every]
@@ -67,7 +67,7 @@ def phases(place: jobs.Workplace, rows: Sequence[Row], seeds: int) -> list[list[
     return [
         data,
         regression,
-        [partial(jobs.train_start, place, seed, start) for seed in every for start in starts],
+        [partial(jobs.train_start, place, seed, *start) for seed in every for start in starts],
         [partial(jobs.train_row, place, seed, row) for seed in every for row in rows],
     ]
 

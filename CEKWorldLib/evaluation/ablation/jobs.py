@@ -29,6 +29,7 @@ from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.models.sampler import Start
 from CEKWorldLib.models.world import WorldModel, channels_last
 from CEKWorldLib.training.collection import Collection
+from CEKWorldLib.training.consistency import Consistency
 from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Loop, Schedule
 from CEKWorldLib.training.patients import Patients
@@ -118,12 +119,12 @@ def train_regression(place: Workplace, seed: int) -> None:
     _score(place, REGRESSION, seed, lambda exam: predict(model, exam, 0, "mean"))
 
 
-def train_start(place: Workplace, seed: int, start: Start) -> None:
-    """The flow training that all rows of a seed with the same start have in common."""
-    path = _start_file(place, seed, start)
+def train_start(place: Workplace, seed: int, start: Start, weighted: bool) -> None:
+    """The flow training that all rows of a seed with the same start and error have in common."""
+    path = _start_file(place, seed, start, weighted)
     if not path.exists():
         model = _load(place, place.seed_folder(seed) / "regression.safetensors")
-        _train(place, seed, f"flow-{start}", model, [("flow", _flow(start), place.budget.shared_flow)])
+        _train(place, seed, path.stem, model, [("flow", _flow(start, weighted), place.budget.shared_flow)])
         _save(place, model, path)
 
 
@@ -131,9 +132,9 @@ def train_row(place: Workplace, seed: int, row: Row) -> None:
     """Trains the two halves of a row, and scores it."""
     if place.scores_file(row.name, seed).exists():
         return
-    model = _load(place, _start_file(place, seed, row.start))
+    model = _load(place, _start_file(place, seed, row.start, row.weighted))
     halves = [
-        (f"half-{number}", FlowStage(consistency, 1.0 if row.start == "noise" else 0.0), place.budget.half)
+        (f"half-{number}", _flow(row.start, row.weighted, consistency), place.budget.half)
         for number, consistency in enumerate(row.halves, start=1)
     ]
     _train(place, seed, row.name, model, halves, row.weighting)
@@ -141,12 +142,12 @@ def train_row(place: Workplace, seed: int, row: Row) -> None:
     shutil.rmtree(place.seed_folder(seed) / row.name)
 
 
-def _flow(start: Start) -> FlowStage:
-    return FlowStage(noise_start_share=1.0 if start == "noise" else 0.0)
+def _flow(start: Start, weighted: bool, consistency: Consistency | None = None) -> FlowStage:
+    return FlowStage(consistency, 1.0 if start == "noise" else 0.0, weighted)
 
 
-def _start_file(place: Workplace, seed: int, start: Start) -> Path:
-    return place.seed_folder(seed) / f"flow-{start}.safetensors"
+def _start_file(place: Workplace, seed: int, start: Start, weighted: bool) -> Path:
+    return place.seed_folder(seed) / f"flow-{start}{'' if weighted else '-plain'}.safetensors"
 
 
 def _patients(place: Workplace, seed: int) -> Collection:
