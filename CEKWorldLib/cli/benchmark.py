@@ -15,7 +15,8 @@ no enhancement, regression only, a ControlNet-like flow from noise, with Latent 
 Learning (LAL), with Latent Difference Learning (LDL), both in two stages and jointly, in
 the authors' readings and in ours, without the end-point fix, with 1, 2 and 4 virtual
 points, started at the mean, with a flow error that weighs all pixels alike; and an
-oracle, the best anybody could predict from the pre-contrast image. All rows of a seed start from the same weights.
+oracle, the best anybody could predict from the pre-contrast image. All rows of a seed
+start from the same weights.
 
 Writes results.json, tables.md (means and 95 % intervals over seeds) and pictures into
 the output folder. A run that was stopped goes on when it is started again with the same
