@@ -56,8 +56,8 @@ class Session:
                          slider.dispatchEvent(new Event("input", { bubbles: true })); }""",
             time_s,
         )
-        canvas = self.page.locator(".layout-grid-item canvas").first
-        self.wait(lambda: float(canvas.get_attribute("data-time")) == time_s, f"t = {time_s} s")
+        canvas = self.page.locator(".layout-grid-item canvas").first  # without a time until its first picture is there
+        self.wait(lambda: float(canvas.get_attribute("data-time") or "nan") == time_s, f"t = {time_s} s")
 
     def stroke(self, corners: list[tuple[float, float]], view: int = 0) -> None:
         """Drags over a view as fast as a hand does; corners are shares of its width and height."""
@@ -215,7 +215,7 @@ def test_the_3d_view_follows_the_slider_at_rest_and_turns_with_the_mouse(session
     session.show(0.0)
     session.page.click(".layout-volume")
     view = session.page.locator(".layout-grid-item").nth(1)
-    session.wait(lambda: view.locator("canvas[data-time]").count(), "the 3-D view")
+    session.wait(lambda: session.page.locator("canvas[data-time]").count() == 2, "the slice and the 3-D view")
     session.page.wait_for_timeout(1500)
     before = view.screenshot()
     session.show(80.0)

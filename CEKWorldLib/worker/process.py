@@ -33,6 +33,7 @@ from CEKWorldLib.worker.messages import (
 )
 from CEKWorldLib.worker.shared_folder import SharedFolder
 
+_NICENESS = 10  # the viewer, and what else its user does, goes before the model: a tenth of its weight where cores are short
 _PATIENCE_S = 3.0  # between the end of input and the end of the process, whatever is being computed
 
 
@@ -53,6 +54,8 @@ NewService = Callable[[Callable[[Event], None]], Answering]
 
 
 def _synthesis(send: Callable[[Event], None]) -> Answering:
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(_NICENESS)  # of this thread and those it starts, not of the one that reads requests
     # What is imported stays; to look for garbage among its 700 000 objects takes 1.2 s of 7.3 s of CPU time.
     gc.disable()
     from CEKWorldLib.worker.service import Service
