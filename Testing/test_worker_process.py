@@ -143,6 +143,11 @@ def test_frames_can_be_read_while_others_are_made(viewer):
     assert read[0].done() and 1 <= read[0].result(timeout=0).slices_ready <= SLICES
 
 
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system has no niceness")
+def test_the_model_gives_way_to_the_viewer(viewer):
+    assert os.getpriority(os.PRIO_PROCESS, viewer.transports[-1].pid) == min(os.nice(0) + 10, 19)
+
+
 def test_a_bad_file_is_named_and_leaves_the_exam_as_it_was(viewer, tmp_path):
     viewer.synthesize()
     bad = tmp_path / "broken.nrrd"

@@ -13,11 +13,13 @@ from torch.nn import functional
 
 from CEKWorldLib.models.autoencoder import DOWNSAMPLING
 from CEKWorldLib.models.world import WorldModel
-from CEKWorldLib.training.batches import UNKNOWN_TISSUE, Batch, cut
+from CEKWorldLib.training.batches import Batch, cut
+from CEKWorldLib.training.tissue_balance import TissueBalance
 
 Losses = dict[str, Tensor]
 _LEAST_ENHANCEMENT, _LEAST_SQUARE = 0.05, 0.005
-_TISSUE_SHARE = 0.1
+_LEAST_OF_TISSUE = 0.04  # a fifth of the exam's scale, squared: less is hardly contrast
+_LEAST_LATENT_OF_TISSUE = 0.3  # the same in latents
 
 
 class Stage(Protocol):
@@ -78,19 +80,21 @@ def relative_square(prediction: Tensor, truth: Tensor) -> Tensor:
     return (error / (nothing + _LEAST_SQUARE)).mean()
 
 
-def tissue_loss(model: WorldModel, features: Tensor, batch: Batch) -> Tensor:
-    """Cross-entropy of the tissue at each feature pixel, weighted as the enhancement is.
+def tissue_terms(model: WorldModel, features: Tensor, batch: Batch, mean: Tensor, latents: Tensor) -> Losses:
+    """What holds a tissue at a time: which it is, and its mean latents.
 
     Kinetics follow from tissue and protocol, and a label says without noise what the curves of a few protocols say
-    only on average. Pixels without a label go without this term.
+    only on average. Pixels without a label go without these terms.
+
+    Args:
+        features: (N, F, h, w).
+        mean, latents: predicted and true, (N, T, 4, h, w).
     """
-    step = batch.labels.shape[-1] // features.shape[-1]
-    labels = batch.labels[:, step // 2 :: step, step // 2 :: step]
-    weight = functional.avg_pool2d(batch.weight.amax(1, keepdim=True), step)[:, 0]
-    weight = weight * (labels != UNKNOWN_TISSUE)
-    scores = model.tissue_head(features)
-    error = functional.cross_entropy(scores, labels, reduction="none", ignore_index=UNKNOWN_TISSUE)
-    return _TISSUE_SHARE * (error * weight).sum() / weight.sum().clamp(min=1.0)
+    balance = TissueBalance(batch.labels, features.shape[-1])
+    return {
+        "tissue": balance.cross_entropy(model.tissue_head(features)),
+        "balance": balance.square(mean, latents, _LEAST_LATENT_OF_TISSUE),
+    }
 
 
 class ContextStage:
@@ -103,9 +107,10 @@ class ContextStage:
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
         features = model.image_encoder.coarse(batch.stack)
         mean = model.regress(features, batch.condition, batch.arrival_s, batch.times_s)
+        latents, weight = _latents(model, batch, batch.weight, 2)
         return {
-            "latent": relative_l1(mean, *_latents(model, batch, batch.weight, 2)),
-            "tissue": tissue_loss(model, features, batch),
+            "latent": relative_l1(mean, latents, weight),
+            **tissue_terms(model, features, batch, mean, latents),
         }
 
 
@@ -118,9 +123,10 @@ class RegressionStage:
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
         finest = model.image_encoder(batch.stack)[0]
         mean = model.regress(finest, batch.condition, batch.arrival_s, batch.times_s)
+        latents, weight = _latents(model, batch, batch.weight, 1)
         return {
-            "latent": relative_l1(mean, *_latents(model, batch, batch.weight, 1)),
-            "tissue": tissue_loss(model, finest, batch),
+            "latent": relative_l1(mean, latents, weight),
+            **tissue_terms(model, finest, batch, mean, latents),
         }
 
 
@@ -153,13 +159,19 @@ class RefinementStage:
         overview = model.regress(coarse, *exam, batch.times_s)
         pooled, pooled_weight = _latents(model, batch, batch.weight, 2)
         latents, latent_weight = _latents(model, part, weight, 1)
+        of_slice = tissue_terms(model, coarse, batch, overview, pooled)
+        of_window = tissue_terms(model, finest, part, mean, latents)
+        pixels = TissueBalance(part.labels, decoded.shape[-1])
         return {
             "context": relative_l1(overview, pooled, pooled_weight),
             "latent": relative_l1(mean, latents, latent_weight),
             "square": relative_square(overview, pooled) + relative_square(mean, latents),
             "pixel": relative_l1(decoded, truth, weight[:, picked]),
             "edge": relative_l1(_slopes(decoded), _slopes(truth), inside[..., 1:, 1:]),
-            "tissue": tissue_loss(model, coarse, batch) + tissue_loss(model, finest, part),
+            "tissue": of_slice["tissue"] + of_window["tissue"],
+            "balance": of_slice["balance"]
+            + of_window["balance"]
+            + pixels.square(decoded[:, :, None], truth[:, :, None], _LEAST_OF_TISSUE),
         }
 
 
