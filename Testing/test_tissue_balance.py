@@ -35,7 +35,7 @@ def by_loops(prediction: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> f
         for code in set(tissue.ravel()) - {UNKNOWN_TISSUE}:
             here = tissue == code
             error, nothing = ((p - t) ** 2).mean((0, 1))[here].sum(), (t**2).mean((0, 1))[here].sum()
-            vote = min(here.sum() / 8, 1) * (5 if code == Label.LESION else 1)
+            vote = min(here.sum() / 8, 1) * (8 if code == Label.LESION else 1)
             total += vote * error / (nothing + FLOOR * here.sum())
             weight += vote
     return total / weight
@@ -63,7 +63,7 @@ def test_a_lesion_costs_the_same_whatever_its_share_of_the_slice():
     missed[:, :, :, 4:8, 4:8] = 0.0
     small = relative_square(missed[:1], truth[:1], labels[:1])
     alone = relative_square(missed[:1, ..., :12, :12], truth[:1, ..., :12, :12], labels[:1, :12, :12])
-    assert float(small) == pytest.approx(float(alone) * 6 / 7, rel=1e-4)  # liver has left: 5 of 6 votes, not 5 of 7
+    assert float(small) == pytest.approx(float(alone) * 9 / 10, rel=1e-4)  # liver has left: 8 of 9 votes, not 8 of 10
 
 
 def test_labels_may_be_finer_than_the_pixels():
@@ -78,7 +78,7 @@ def test_telling_tissues_apart_is_judged_for_each_of_them_alike():
     chances = torch.full((2, 101, 32, 32), 1e-6)
     chances[:, [Label.FAT, Label.LIVER, Label.LESION]] = torch.tensor([0.7, 0.2, 0.1])[:, None, None]
     fat, liver, lesion = -np.log([0.7, 0.2, 0.1])
-    expected = (2 * fat + 2 * liver + 5 * lesion) / (2 + 2 + 5)
+    expected = (2 * fat + 2 * liver + 8 * lesion) / (2 + 2 + 8)
     assert float(TissueBalance(labels, 32).cross_entropy(chances.log())) == pytest.approx(expected, rel=1e-3)
 
 

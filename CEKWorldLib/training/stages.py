@@ -18,6 +18,7 @@ from CEKWorldLib.training.tissue_balance import TissueBalance
 
 Losses = dict[str, Tensor]
 _LEAST_ENHANCEMENT, _LEAST_SQUARE = 0.05, 0.005
+_BALANCE = 3.0
 _LEAST_OF_TISSUE = 0.04  # a fifth of the exam's scale, squared: less is hardly contrast
 _LEAST_LATENT_OF_TISSUE = 0.3  # the same in latents
 
@@ -93,7 +94,7 @@ def tissue_terms(model: WorldModel, features: Tensor, batch: Batch, mean: Tensor
     balance = TissueBalance(batch.labels, features.shape[-1])
     return {
         "tissue": balance.cross_entropy(model.tissue_head(features)),
-        "balance": balance.square(mean, latents, _LEAST_LATENT_OF_TISSUE),
+        "balance": _BALANCE * balance.square(mean, latents, _LEAST_LATENT_OF_TISSUE),
     }
 
 
@@ -171,7 +172,7 @@ class RefinementStage:
             "tissue": of_slice["tissue"] + of_window["tissue"],
             "balance": of_slice["balance"]
             + of_window["balance"]
-            + pixels.square(decoded[:, :, None], truth[:, :, None], _LEAST_OF_TISSUE),
+            + _BALANCE * pixels.square(decoded[:, :, None], truth[:, :, None], _LEAST_OF_TISSUE),
         }
 
 

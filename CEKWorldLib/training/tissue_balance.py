@@ -14,7 +14,7 @@ from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.training.batches import UNKNOWN_TISSUE
 
 _LEAST_PIXELS = 8.0  # what has fewer counts less
-_LESION_VOTES = 5.0
+_LESION_VOTES = 8.0
 _CODES = Label.LESION + 1
 
 
