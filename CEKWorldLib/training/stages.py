@@ -18,7 +18,7 @@ from CEKWorldLib.training.tissue_balance import TissueBalance
 
 Losses = dict[str, Tensor]
 _LEAST_ENHANCEMENT, _LEAST_SQUARE = 0.05, 0.005
-_BALANCE = 3.0
+_BALANCE = 3.0  # with 1, breast lesions rose from 0.25 to 0.28 in 200 steps, with 3 to 0.31
 _LEAST_OF_TISSUE = 0.04  # a fifth of the exam's scale, squared: less is hardly contrast
 _LEAST_LATENT_OF_TISSUE = 0.3  # the same in latents
 
