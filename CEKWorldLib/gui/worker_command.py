@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import CEKWorldLib
+from CEKWorldLib.worker.command import NICENESS_VARIABLE
 
+_NICENESS = "10"  # where cores are short the model gets a tenth of Slicer's weight
 LIBRARY = Path(CEKWorldLib.__file__).parents[1]
 
 
@@ -27,4 +29,8 @@ def worker_environment(own: Mapping[str, str] = os.environ) -> dict[str, str]:
     The library must be found in the worker too, and stays ahead of a CEKWorld that pip may have installed.
     """
     paths = [str(LIBRARY), *filter(None, own.get("PYTHONPATH", "").split(os.pathsep))]
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
+    return {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        "PYTHONUNBUFFERED": "1",
+        NICENESS_VARIABLE: own.get(NICENESS_VARIABLE, _NICENESS),
+    }

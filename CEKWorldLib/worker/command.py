@@ -8,6 +8,9 @@ LOCAL = ("-m", "CEKWorldLib.worker")
 HOST_VARIABLE = "CEKWORLD_WORKER_HOST"
 """Names the host for all viewers that are started with it; without it nothing leaves the machine."""
 
+NICENESS_VARIABLE = "CEKWORLD_NICENESS"
+"""How much the threads that compute give way to the rest of the machine, 0 to 19; not on Windows."""
+
 
 def remote(url: str) -> tuple[str, ...]:
     """Python's arguments for a worker at a host such as ``wss://gpu.example:8471``."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from CEKWorldLib import __version__
+from CEKWorldLib.worker.command import NICENESS_VARIABLE
 from CEKWorldLib.worker.messages import (
     Cancel,
     Event,
@@ -57,7 +58,7 @@ NewService = Callable[[Callable[[Event], None]], Answering]
 
 def _synthesis(send: Callable[[Event], None]) -> Answering:
     if hasattr(os, "nice"):  # not on Windows
-        os.nice(_NICENESS)  # of this thread and those it starts, not of the one that reads requests
+        os.nice(int(os.environ.get(NICENESS_VARIABLE, "0")))  # this thread and those it starts, not the one that reads
     # What is imported stays; to look for garbage among its 700 000 objects takes 1.2 s of 7.3 s of CPU time.
     gc.disable()
     from CEKWorldLib.worker.service import Service
