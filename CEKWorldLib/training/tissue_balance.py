@@ -47,7 +47,7 @@ class TissueBalance:
         Returns:
             A scalar; zero where no pixel has a label.
         """
-        error, nothing = ((a.square().mean((1, 2))) for a in (prediction - truth, truth))
+        error, nothing = (a.square().mean((1, 2)) for a in (prediction - truth, truth))
         return self._mean(self._sums(error) / (self._sums(nothing) + least * self._pixels.clamp(min=1.0)))
 
     def cross_entropy(self, scores: Tensor) -> Tensor:

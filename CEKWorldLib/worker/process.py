@@ -34,9 +34,6 @@ from CEKWorldLib.worker.messages import (
 )
 from CEKWorldLib.worker.shared_folder import SharedFolder
 
-_NICENESS = (
-    10  # the viewer, and what else its user does, goes before the model: a tenth of its weight where cores are short
-)
 _PATIENCE_S = 3.0  # between the end of input and the end of the process, whatever is being computed
 
 
