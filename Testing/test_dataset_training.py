@@ -24,7 +24,7 @@ from CEKWorldLib.training.configuration import read_configuration
 from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.exam_source import ExamSource
 from CEKWorldLib.training.source import MixedSource
-from CEKWorldLib.training.stages import tissue_loss
+from CEKWorldLib.training.stages import tissue_terms
 
 CPU = torch.device("cpu")
 
@@ -103,7 +103,7 @@ def test_slices_smaller_than_the_image_are_padded_with_air_of_which_nothing_is_s
     assert (still.labels[0, :16] == UNKNOWN_TISSUE).all() and not still.stack[0, :, :16].any()
 
 
-def test_pixels_without_a_label_go_without_the_tissue_term(exams):
+def test_pixels_without_a_label_go_without_the_terms_of_tissues(exams):
     from tiny_model import tiny_model
 
     model = tiny_model()
@@ -111,12 +111,14 @@ def test_pixels_without_a_label_go_without_the_tissue_term(exams):
     batch = ExamSource.open(exams).draw(2, 2, 64, 0, 0, CPU)
     features = model.image_encoder(batch.stack)[0]
     unknown = replace(batch, labels=torch.full_like(batch.labels, UNKNOWN_TISSUE))
-    loss = tissue_loss(model, features, unknown)
+    latents = torch.ones(2, 2, 4, *features.shape[-2:])
+    loss = sum(tissue_terms(model, features, unknown, 0.5 * latents, latents).values())
     loss.backward()
     assert loss == 0 and not model.tissue_head.weight.grad.any()  # zero, not absent: processes average gradients
     known = unknown.labels.clone()
     known[:, 10:20] = 5
-    assert tissue_loss(model, features, replace(batch, labels=known)) > 0
+    terms = tissue_terms(model, features, replace(batch, labels=known), 0.5 * latents, latents)
+    assert terms["tissue"] > 0 and terms["balance"] > 0
 
 
 def test_a_mix_draws_from_each_source_by_its_share():
