@@ -214,6 +214,13 @@ def test_the_model_gives_way_to_the_viewer_where_that_asks_for_it():
     assert niceness == min(os.nice(0) + 7, 19)
 
 
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system has no niceness")
+def test_a_niceness_that_is_no_number_ends_the_worker_with_one_sentence():
+    environment = {**os.environ, NICENESS_VARIABLE: "high"}
+    worker = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=PATIENCE_S)
+    assert b"is 'high'; give a whole number" in worker.stdout and b"Traceback" not in worker.stderr
+
+
 def test_what_libraries_print_does_not_reach_the_protocol():
     code = (
         "import os; from CEKWorldLib.worker import process; own = process._take_over_stdout(); "

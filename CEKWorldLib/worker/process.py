@@ -13,10 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from CEKWorldLib import __version__
-from CEKWorldLib.worker.command import NICENESS_VARIABLE
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.worker.command import niceness
 from CEKWorldLib.worker.messages import (
     Cancel,
     Event,
@@ -55,7 +56,7 @@ NewService = Callable[[Callable[[Event], None]], Answering]
 
 def _synthesis(send: Callable[[Event], None]) -> Answering:
     if hasattr(os, "nice"):  # not on Windows
-        os.nice(int(os.environ.get(NICENESS_VARIABLE, "0")))  # this thread and those it starts, not the one that reads
+        os.nice(niceness())  # this thread and those it starts, not the one that reads
     # What is imported stays; to look for garbage among its 700 000 objects takes 1.2 s of 7.3 s of CPU time.
     gc.disable()
     from CEKWorldLib.worker.service import Service
@@ -151,6 +152,9 @@ class _Process:
         except ImportError as error:
             self._output.send(Failed(None, "internal", f"The worker cannot start ({error}); install what is missing."))
             raise
+        except CEKWorldError as error:
+            self._output.send(Failed(None, "input", str(error)))
+            self._end()
 
     def _listen(self) -> None:
         for line in self._requests:
@@ -191,7 +195,7 @@ class _Process:
         by_force.daemon = True
         by_force.start()
 
-    def _end(self) -> None:
+    def _end(self) -> NoReturn:
         """Leaves nothing behind, and does not wait for the seconds that PyTorch may take to be torn down."""
         if self._folder is not None:
             self._folder.remove()
