@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from tiny_model import tiny_model
 
+from CEKWorldLib.cli.main import main
 from CEKWorldLib.evaluation import evaluate, metrics
 from CEKWorldLib.evaluation.case_scores import CURVE_TIMES_S, Truth, score_frames
 from CEKWorldLib.models.bundle import save_model
+from CEKWorldLib.models.folders import verify
 from CEKWorldLib.simulation.case import simulate
 
 RNG = np.random.default_rng(0)
@@ -86,8 +88,8 @@ def test_truth_holds_one_frame_per_curve_time_and_starts_before_arrival(truth):
     np.testing.assert_array_equal(truth.series[0], truth.pre)
 
 
-def test_evaluation_scores_every_variant_and_writes_the_promised_rows(tmp_path, monkeypatch, capsys):
-    save_model(tiny_model(), tmp_path / "tiny", {}, "")
+def test_evaluation_scores_every_variant_and_its_figures_go_into_the_card(tmp_path, monkeypatch, capsys):
+    save_model(tiny_model(), tmp_path / "tiny", {}, "# Tiny\n")
     monkeypatch.setattr(evaluate, "SPLITS", ("test",))
     monkeypatch.setattr(evaluate, "ANATOMIES", ("breast",))
     monkeypatch.setattr(evaluate, "SLICES", 1)
@@ -98,3 +100,22 @@ def test_evaluation_scores_every_variant_and_writes_the_promised_rows(tmp_path, 
     assert {"no enhancement", "regression only", "noise start, 4 steps"} <= names
     assert all(np.isfinite(v) for record in result["cases"] for v in record.values() if isinstance(v, float))
     assert "Spearman" in capsys.readouterr().out
+
+    card = ["models", "card", str(tmp_path / "tiny"), "--quality", str(tmp_path / "e.json")]
+    assert main(card) == main(card) == 0
+    written = capsys.readouterr().out
+    assert written == 2 * (tmp_path / "tiny/docs/README.md").read_text() and written.startswith("# Tiny\n")
+    row = f"| breast | as in training | {result['summary']['enhancing_mae_ratio']:.2f} |"
+    assert written.count(row) == 2 and len(list(tmp_path.iterdir())) == 2
+    verify(tmp_path / "tiny")
+
+
+def test_figures_of_other_weights_are_refused(tmp_path, capsys):
+    save_model(tiny_model(), tmp_path / "tiny", {}, "# Tiny\n")
+    measured = {"model": {"name": "tiny", "sha256": "0" * 64}, "cases": []}
+    (tmp_path / "e.json").write_text(json.dumps(measured))
+    (tmp_path / "no.json").write_text("{}")
+    for name, reason in (("e.json", "is of other weights"), ("no.json", "is not what cekworld evaluate")):
+        assert main(["models", "card", str(tmp_path / "tiny"), "--quality", str(tmp_path / name)]) == 2
+        assert reason in capsys.readouterr().err
+    assert (tmp_path / "tiny/docs/README.md").read_text() == "# Tiny\n"

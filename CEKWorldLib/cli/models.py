@@ -21,6 +21,7 @@ examples:
   cekworld models verify
   cekworld models verify /data/my_model
   cekworld models pack runs/ours --output /data/our_model
+  cekworld models card /data/our_model --quality evaluation.json
   cekworld models import released.ckpt --output /data/paper_model
 """
 
@@ -61,6 +62,19 @@ def add_parser(commands) -> None:
     packing.add_argument("checkpoints", type=Path, metavar="RUN", help="folder of cekworld train")
     packing.add_argument("--name", metavar="NAME", help="of the model (default: the configuration's)")
     _add_output(packing, run_pack)
+    describing = actions.add_parser(
+        "card",
+        help="print a model's card, or write into it what was measured",
+        description="Prints the card: data, limits, training, licence, quality. With --quality the figures of\n"
+        "cekworld evaluate are written into it first; those of other weights are refused.",
+        epilog="examples:\n  cekworld models card compact\n"
+        "  cekworld evaluate --model /data/our_model --json evaluation.json\n"
+        "  cekworld models card /data/our_model --quality evaluation.json",
+        formatter_class=ManualFormatter,
+    )
+    describing.add_argument("model", metavar="NAME", help="name or folder")
+    describing.add_argument("--quality", type=Path, metavar="FILE", help="what cekworld evaluate --json wrote")
+    describing.set_defaults(run=run_card)
     importing = actions.add_parser(
         "import",
         help="make a model folder of the authors' released checkpoint",
@@ -110,6 +124,17 @@ def run_pack(args: argparse.Namespace) -> None:
     from CEKWorldLib.training.packing import pack
 
     _say(args.output, pack(args.checkpoints, args.output, args.name))
+
+
+def run_card(args: argparse.Namespace) -> None:
+    """Prints a card, after writing figures into it where there are any."""
+    from CEKWorldLib.models.folders import CARD, model_folder
+
+    if args.quality is not None:
+        from CEKWorldLib.evaluation.quality_card import write_quality
+
+        write_quality(args.model, args.quality)
+    print((model_folder(args.model) / CARD).read_text(), end="")
 
 
 def run_import(args: argparse.Namespace) -> None:

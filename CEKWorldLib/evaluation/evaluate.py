@@ -25,6 +25,8 @@ from CEKWorldLib.synthesis.times import default_times
 
 SPLITS: tuple[Split, ...] = tuple(s for s in get_args(Split) if s == "test" or s.startswith("unseen"))
 SLICES = 4
+SHIPPED = "shipped: "
+"""How the variant begins that a model's own settings give."""
 SUMMARY = (
     "enhancing_mae_ratio",
     "lesion_spearman",
@@ -60,7 +62,7 @@ def variants(model: WorldModel) -> list[Variant]:
     steps = model.configuration.steps
     others = [Variant(f"mean start, {n} steps", n) for n in (1, 4) if n != steps]
     return [
-        Variant(f"shipped: mean start, {steps} steps", steps),
+        Variant(f"{SHIPPED}mean start, {steps} steps", steps),
         *others,
         Variant("regression only", 0),
         Variant("noise start, 4 steps", 4, "noise"),
@@ -138,7 +140,8 @@ def run(model: str, cases: int, device: str, json_path: Path | None) -> None:
     for key, value in flat.items():
         print(f"  {key:34s} {value:.4f}")
     if json_path:
-        json_path.write_text(json.dumps({"summary": flat, "cases": records}, indent=1) + "\n")
+        of = {"name": world.name, "sha256": world.sha256}
+        json_path.write_text(json.dumps({"model": of, "summary": flat, "cases": records}, indent=1) + "\n")
 
 
 _COLUMNS = {

@@ -5,10 +5,6 @@ Weights are safetensors alone and are checked against the manifest before a tens
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,13 +16,14 @@ from CEKWorldLib.models.configuration import Configuration
 from CEKWorldLib.models.folders import (
     CARD,
     CONFIGURATION,
-    MANIFEST,
     METADATA,
     WEIGHTS,
     model_folder,
     read_json,
-    sha256_of,
+    replacing_folder,
     verify,
+    write_json,
+    write_manifest,
 )
 from CEKWorldLib.models.world import WorldModel, channels_last
 
@@ -76,27 +73,15 @@ def _built(configuration: dict[str, Any]) -> WorldModel:
 
 def save_model(model: WorldModel | PaperWorldModel, folder: Path, metadata: dict[str, Any], card: str) -> str:
     """Writes a model folder whole or not at all; weights as float16. Gives the sha256 of the weights."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
+    with replacing_folder(folder) as staging:
         for name in (WEIGHTS, CONFIGURATION, CARD):
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
         save_file({k: v.detach().half().contiguous() for k, v in model.state_dict().items()}, staging / WEIGHTS)
-        _write_json(staging / CONFIGURATION, model.configuration.as_dict())
-        _write_json(staging / METADATA, metadata)
+        (staging / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read, and a host serves many
+        write_json(staging / CONFIGURATION, model.configuration.as_dict())
+        write_json(staging / METADATA, metadata)
         (staging / CARD).write_text(card)
-        manifest: dict[str, dict[str, Any]] = {
-            str(name): {"sha256": sha256_of(staging / name), "bytes": (staging / name).stat().st_size}
-            for name in (WEIGHTS, CONFIGURATION, METADATA, CARD)
-        }
-        _write_json(staging / MANIFEST, manifest)
-        staging.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return manifest[str(WEIGHTS)]["sha256"]
+        return write_manifest(staging)
 
 
 def _difference(found: set[str], expected: set[str]) -> str:
@@ -104,7 +89,3 @@ def _difference(found: set[str], expected: set[str]) -> str:
     return "; ".join(
         part for part in (f"missing {missing}" if missing else "", f"unexpected {extra}" if extra else "") if part
     )
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n")

@@ -14,6 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +78,47 @@ def model_metadata(name_or_folder: str | Path) -> dict[str, Any]:
     return read_json(model_folder(name_or_folder) / METADATA)
 
 
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill, which takes the place of ``folder`` at the end; an error leaves all as it was."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_manifest(folder: Path) -> str:
+    """Writes the manifest of a model folder whose other files are there; gives the sha256 of the weights."""
+    manifest: dict[str, dict[str, Any]] = {
+        str(name): {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in (WEIGHTS, CONFIGURATION, METADATA, CARD)
+    }
+    write_json(folder / MANIFEST, manifest)
+    return manifest[str(WEIGHTS)]["sha256"]
+
+
+def rewrite_card(folder: Path, card: str) -> None:
+    """Gives a whole model folder another card.
+
+    Raises:
+        CEKWorldError: the folder is damaged.
+    """
+    verify(folder)
+    with replacing_folder(folder) as staging:
+        for name in (WEIGHTS, CONFIGURATION, METADATA):
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder / name, staging / name)
+        (staging / CARD).parent.mkdir(parents=True, exist_ok=True)
+        (staging / CARD).write_text(card)
+        write_manifest(staging)
+
+
 def sha256_of(path: Path) -> str:
     """Checksum of a file.
 
@@ -95,3 +141,8 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CEKWorldError(f"The model file {path} cannot be read ({type(error).__name__}).") from error
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Writes values as a file of a model folder."""
+    path.write_text(json.dumps(values, indent=2) + "\n")

@@ -17,10 +17,9 @@ SIMULATED_DATA = (
     "Simulated exams only (CEKWorld's procedural physics simulator; breast, abdomen and brain). The model has seen no "
     "patient. What it draws on a real scan is what the simulator's population would do."
 )
-REAL_DATA = (
-    "{what}. What it draws is what the patients of that archive would do; the archive's licence and consent hold for "
-    "the weights too."
-)
+REAL_DATA = "{what}. What it draws is what the patients of that archive would do."
+SIMULATED_LICENCE = "Apache License 2.0. No patient data and no weights of others went into it."
+REAL_LICENCE = "The archive's licence and consent hold for the weights too."
 
 
 def model_metadata(configuration: TrainingConfiguration, seed: int, version: str) -> dict[str, Any]:
@@ -73,6 +72,7 @@ def model_card(configuration: TrainingConfiguration, metadata: dict[str, Any]) -
         for p in configuration.stages
         for s in (p.schedule,)
     )
+    licence = SIMULATED_LICENCE if metadata["trained_on_simulated_data"] else REAL_LICENCE
     return f"""# {configuration.model.name}
 
 {metadata["task"]}.
@@ -100,5 +100,8 @@ intensity scale.
 {stages}
 
 Reproduced by `cekworld train {configuration.model.name}` (seed {metadata["training"]["seed"]};
-{metadata["training"]["data"]}). Measured quality: docs/benchmarks.md of the project.
+{metadata["training"]["data"]}).
+
+## Licence
+{licence}
 """
