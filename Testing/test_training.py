@@ -270,9 +270,11 @@ def test_the_flow_weighs_pixels_by_what_the_truth_did_only_where_asked_to(bank, 
 def test_a_stage_takes_its_options_from_the_file_and_refuses_what_it_does_not_know(tmp_path):
     text = (configurations.SHIPPED / "compact.toml").read_text()
     path = tmp_path / "mine.toml"
-    path.write_text(text.replace('kind = "flow"', "kind = 'flow'\nconsistency = { alignment = 6.0, axis = 'region' }"))
-    (flow,) = (plan.make() for plan in read_configuration(path).stages if plan.kind == "flow")
-    assert flow.consistency == Consistency(alignment=6.0, axis="region")
+    path.write_text(text)
+    flows = [plan.make() for plan in read_configuration(path).stages if plan.kind == "flow"]
+    assert flows[0].consistency == Consistency()
+    assert flows[1].consistency == Consistency(alignment=6.0, axis="region")
+    assert flows[2].consistency == Consistency(difference=50.0, mode="latent")
     path.write_text(text + "colour = 1\n")
     with pytest.raises(CEKWorldError, match="mine.toml.*argument"):
         read_configuration(path)
@@ -280,7 +282,8 @@ def test_a_stage_takes_its_options_from_the_file_and_refuses_what_it_does_not_kn
 
 def test_shipped_configuration_is_read_whole():
     configuration = read_configuration("compact")
-    assert [p.kind for p in configuration.stages] == ["decoder", "context", "refinement", "flow"]
+    names = [plan.name for plan in configuration.stages]
+    assert names == ["decoder", "context", "refinement", "flow", "flow-aligned", "flow-smooth"]
     assert configuration.model.name == "compact" and configuration.stages[0].make()
 
 

@@ -17,14 +17,15 @@ import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from CEKWorldLib.exam.protocol import ANATOMIES, Anatomy
+from CEKWorldLib.exam.protocol import Anatomy
 from CEKWorldLib.models.condition import CONDITION_SIZE
 from CEKWorldLib.training.acquisition_times import TIMES
 from CEKWorldLib.training.batches import Batch, Slab, make_batch
 from CEKWorldLib.training.patients import SIZE, SLICES, Patients
 
-# Of the draws. What enhances in a brain is a hundredth of its pixels; at equal shares next to none of it was learned.
-_SHARES: dict[Anatomy, float] = {"breast": 0.2, "abdomen": 0.2, "brain": 0.6}
+# What enhances in a brain is a hundredth of its pixels; at equal shares next to none of it was learned. With as many
+# draws of fewer brains their lesions were learned by heart: 0.37 of the error of no enhancement there, 0.67 in others.
+TURNS: tuple[Anatomy, ...] = ("breast", "abdomen", "brain", "brain", "brain")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Bank:
         """As `SlabSource.draw`."""
         rng = np.random.default_rng([seed, step])
         ready = self.ready()
-        odds = np.array([_SHARES[ANATOMIES[index % len(ANATOMIES)]] for index in ready])
-        drawn = rng.choice(ready, slices, replace=len(ready) < slices, p=odds / odds.sum())
+        drawn = rng.choice(ready, slices, replace=len(ready) < slices)
         return make_batch((self._slab(index, times, rng) for index in drawn), size, rng, device)
 
     def _slab(self, index: int, times: int, rng: np.random.Generator) -> Slab:
@@ -86,12 +86,12 @@ def build(folder: Path, slabs: int, seed: int = 0, workers: int = 2) -> Bank:
 
     Args:
         folder: where the arrays lie; about 2.6 MB a slab.
-        slabs: number of simulated patients; anatomies take turns.
+        slabs: number of simulated patients; anatomies take turns as in ``TURNS``.
         seed: first simulator seed.
         workers: processes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    description = {"slabs": slabs, "seed": seed}
+    description = {"slabs": slabs, "seed": seed, "turns": list(TURNS)}
     note = folder / "bank.json"
     if not note.exists() or json.loads(note.read_text()) != description:
         for name, (shape, dtype) in layout(slabs).items():
@@ -106,7 +106,7 @@ def build(folder: Path, slabs: int, seed: int = 0, workers: int = 2) -> Bank:
 
 
 def _make_slab(folder: Path, index: int, seed: int) -> None:
-    slab = Patients(seed)[index]
+    slab = Patients(seed, TURNS)[index]
     bank = Bank.open(folder, writable=True)
     for name in ("pre", "enhancement", "labels", "times_s", "arrival_s", "condition", "mirror"):
         bank[name][index] = getattr(slab, name)

@@ -103,10 +103,18 @@ class ContextStage:
 
     def trained(self, model: WorldModel) -> list[nn.Module]:
         encoder = model.image_encoder
-        return [encoder.context, encoder.project, model.time_encoder, model.kinetic_head, model.tissue_head]
+        return [
+            encoder.stem,
+            encoder.context,
+            encoder.project,
+            model.time_encoder,
+            model.kinetic_head,
+            model.tissue_head,
+        ]
 
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
-        features = model.image_encoder.coarse(batch.stack)
+        encoder = model.image_encoder
+        features = encoder.coarse(batch.stack, encoder.stem(batch.stack))
         mean = model.regress(features, batch.condition, batch.arrival_s, batch.times_s)
         latents, weight = _latents(model, batch, batch.weight, 2)
         return {
@@ -145,12 +153,13 @@ class RefinementStage:
 
     def losses(self, model: WorldModel, batch: Batch, generator: torch.Generator) -> Losses:
         encoder, exam = model.image_encoder, (batch.condition, batch.arrival_s)
-        coarse = encoder.coarse(batch.stack)
+        small = encoder.stem(batch.stack)
+        coarse = encoder.coarse(batch.stack, small)
         raised = encoder.raised(coarse)
         side = min(self.window, *raised.shape[-2:])
         corners = draw_corners(batch, side, generator)
         part = batch.cut(DOWNSAMPLING * corners, DOWNSAMPLING * side)
-        finest = encoder.fine(part.stack, cut(raised, corners, side))
+        finest = encoder.fine(part.stack, cut(small, corners, side), cut(raised, corners, side))
         mean = model.regress(finest, *exam, batch.times_s)
         picked = torch.randperm(batch.times_s.shape[1], generator=generator)[:1]
         truth, anchor = part.enhancement[:, picked], model.autoencoder.anchor(part.stack)
