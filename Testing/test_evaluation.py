@@ -90,6 +90,7 @@ def test_truth_holds_one_frame_per_curve_time_and_starts_before_arrival(truth):
 
 def test_evaluation_scores_every_variant_and_its_figures_go_into_the_card(tmp_path, monkeypatch, capsys):
     save_model(tiny_model(), tmp_path / "tiny", {}, "# Tiny\n")
+    (tmp_path / "tiny/notes.txt").write_text("ours")
     monkeypatch.setattr(evaluate, "SPLITS", ("test",))
     monkeypatch.setattr(evaluate, "ANATOMIES", ("breast",))
     monkeypatch.setattr(evaluate, "SLICES", 1)
@@ -108,6 +109,7 @@ def test_evaluation_scores_every_variant_and_its_figures_go_into_the_card(tmp_pa
     row = f"| breast | as in training | {result['summary']['enhancing_mae_ratio']:.2f} |"
     assert written.count(row) == 2 and len(list(tmp_path.iterdir())) == 2
     verify(tmp_path / "tiny")
+    assert (tmp_path / "tiny/notes.txt").read_text() == "ours"
 
 
 def test_figures_of_other_weights_are_refused(tmp_path, capsys):

@@ -104,19 +104,20 @@ def write_manifest(folder: Path) -> str:
 
 
 def rewrite_card(folder: Path, card: str) -> None:
-    """Gives a whole model folder another card.
+    """Gives a whole model folder another card; what else lies there stays.
 
     Raises:
-        CEKWorldError: the folder is damaged.
+        CEKWorldError: the folder is damaged or cannot be written.
     """
     verify(folder)
-    with replacing_folder(folder) as staging:
-        for name in (WEIGHTS, CONFIGURATION, METADATA):
-            (staging / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folder / name, staging / name)
-        (staging / CARD).parent.mkdir(parents=True, exist_ok=True)
-        (staging / CARD).write_text(card)
-        write_manifest(staging)
+    try:
+        with replacing_folder(folder) as staging:
+            shutil.copytree(folder, staging, dirs_exist_ok=True)
+            (staging / CARD).write_text(card)
+            write_manifest(staging)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CEKWorldError(f"Cannot write {folder}: {reason}. Copy the model to a folder of your own.") from error
 
 
 def sha256_of(path: Path) -> str:
