@@ -50,7 +50,7 @@ def test_training_steps_on_one_batch_lower_the_loss(narrow):
         loss = narrow.diffusion_loss(hint, post, torch.tensor([60.0, 120.0]), torch.Generator().manual_seed(3))
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
 
 
