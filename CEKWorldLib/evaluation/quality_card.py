@@ -19,14 +19,11 @@ _SPLITS = {
 _COLUMNS = ("error, of no enhancement's", "lesion curves, Spearman", "anatomy, gradient correlation", "2nd difference")
 
 
-def write_quality(name_or_folder: str, evaluation: Path) -> Path:
+def write_quality(name_or_folder: str, evaluation: Path) -> None:
     """Puts measured quality into a model's card, in place of what was there.
 
     Args:
         evaluation: what ``cekworld evaluate --json`` wrote.
-
-    Returns:
-        The card.
 
     Raises:
         CEKWorldError: the file is no evaluation, or one of other weights.
@@ -42,7 +39,6 @@ def write_quality(name_or_folder: str, evaluation: Path) -> Path:
         raise CEKWorldError(f"{evaluation} is of other weights than {folder}; evaluate this model.")
     card = (folder / CARD).read_text().split(f"\n{_HEADING}\n")[0].rstrip()
     rewrite_card(folder, f"{card}\n\n{section}")
-    return folder / CARD
 
 
 def _section(records: list[dict]) -> str:
