@@ -11,12 +11,12 @@ import pytest
 from scipy import stats
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.evaluation.ablation import benchmark
+from CEKWorldLib.evaluation.ablation import benchmark, pictures
 from CEKWorldLib.evaluation.ablation.bars import bars
 from CEKWorldLib.evaluation.ablation.budget import SHIPPED, read_budget
 from CEKWorldLib.evaluation.ablation.curve_scores import curve_scores, curve_type, dynamic_time_warping, end_jump
 from CEKWorldLib.evaluation.ablation.exams import STUDIES, HeldOutExam, StudyTimes
-from CEKWorldLib.evaluation.ablation.rows import ROWS, choose_rows
+from CEKWorldLib.evaluation.ablation.rows import ROWS, UNTRAINED, choose_rows
 from CEKWorldLib.evaluation.ablation.scores import score
 from CEKWorldLib.evaluation.ablation.summary import Estimate, markdown, paired, summarise
 from CEKWorldLib.kinetics.curve_type import CurveType
@@ -123,7 +123,8 @@ def test_tables_list_rows_in_order_with_their_intervals():
 
 
 def test_every_row_can_be_chosen_and_a_wrong_one_is_named():
-    assert len({row.name for row in ROWS}) == len(ROWS)
+    names = {row.name for row in ROWS}
+    assert len(names) == len(ROWS) and set(pictures.SHOWN) <= names | set(UNTRAINED)
     assert [row.name for row in choose_rows(["two-stage", "baseline"])] == ["baseline", "two-stage"]
     with pytest.raises(CEKWorldError, match="nonsense.*baseline"):
         choose_rows(["nonsense"])

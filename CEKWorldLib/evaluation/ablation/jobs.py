@@ -147,7 +147,7 @@ def _flow(start: Start, weighted: bool, consistency: Consistency | None = None) 
 
 
 def _start_file(place: Workplace, seed: int, start: Start, weighted: bool) -> Path:
-    return place.seed_folder(seed) / f"flow-{start}{'' if weighted else '-plain'}.safetensors"
+    return place.seed_folder(seed) / f"flow-{start}{'-weighted' if weighted else ''}.safetensors"
 
 
 def _patients(place: Workplace, seed: int) -> Collection:

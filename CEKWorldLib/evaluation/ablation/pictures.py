@@ -23,8 +23,8 @@ SHOWN = (
     "joint-learned",
     "mean-start",
     "mean-start-two-stage",
-    "baseline-plain",
-    "mean-start-plain",
+    "baseline-weighted",
+    "mean-start-weighted",
 )
 _FRAMES = 7
 _COLOURS = REGION_COLOURS[:-1]  # black is the truth's
