@@ -98,7 +98,8 @@ def test_evaluation_scores_every_variant_and_its_figures_go_into_the_card(tmp_pa
     result = json.loads((tmp_path / "e.json").read_text())
     assert set(result["summary"]) == set(evaluate.SUMMARY)
     names = {record["variant"] for record in result["cases"]}
-    assert {"no enhancement", "regression only", "noise start, 4 steps"} <= names
+    assert {"no enhancement", "regression only", "noise start, 4 steps", "oracle"} <= names
+    assert result["oracle"]["enhancing_mae_ratio"] < 0.3 < result["summary"]["enhancing_mae_ratio"]
     assert all(np.isfinite(v) for record in result["cases"] for v in record.values() if isinstance(v, float))
     assert "Spearman" in capsys.readouterr().out
 

@@ -10,8 +10,9 @@ from CEKWorldLib.cli.options import ManualFormatter, whole_number
 _DESCRIPTION = """\
 Simulates held-out exams (other seeds, and lesion families, protocols and input functions
 never trained on), synthesizes them, and compares with the truth: error in enhancing
-tissue, PSNR, SSIM, lesion curves, anatomy, smoothness. "No enhancement" and a
-regression-only network stand beside every figure.
+tissue, PSNR, SSIM, lesion curves, anatomy, smoothness. "No enhancement", a regression-only
+network, and an oracle (the mean of patients with the same image and other kinetics) stand
+beside every figure.
 """
 
 _EPILOG = """\

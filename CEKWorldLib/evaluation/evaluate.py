@@ -1,4 +1,9 @@
-"""Quality on held-out simulated cases: the model, its regression alone, the noise start, and doing nothing."""
+"""Quality on held-out simulated cases: the model, its regression alone, the noise start, doing nothing, and the oracle.
+
+The oracle is the mean of patients that have the case's pre-contrast image and kinetics drawn again: no model can know
+more. It knows more than any image shows, too: the family of every lesion, and each vessel that looks like its
+surroundings.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,8 @@ SPLITS: tuple[Split, ...] = tuple(s for s in get_args(Split) if s == "test" or s
 SLICES = 4
 SHIPPED = "shipped: "
 """How the variant begins that a model's own settings give."""
+ORACLE = "oracle"
+REDRAWS = 6
 SUMMARY = (
     "enhancing_mae_ratio",
     "lesion_spearman",
@@ -70,7 +77,7 @@ def variants(model: WorldModel) -> list[Variant]:
 
 
 def evaluate(model: WorldModel, cases: int, device: str = "auto") -> list[dict]:
-    """Scores the shipped variant on every held-out case, and what it is compared with on the cases of "test".
+    """Scores the shipped variant and the oracle on every held-out case, the other variants on the cases of "test".
 
     Args:
         cases: per anatomy and split.
@@ -84,7 +91,7 @@ def evaluate(model: WorldModel, cases: int, device: str = "auto") -> list[dict]:
     for anatomy, split, seed in tqdm(jobs, desc="evaluating", unit="case"):
         case = simulate(anatomy, seed, split, shape=(SLICES, 256, 256), view="axial")
         truth, exam = Truth.of(case), case.to_exam()
-        scores = {shipped.name: _score(model, shipped, exam, truth, device, smoothness=True)}
+        scores = {shipped.name: _score(model, shipped, exam, truth, device, smoothness=True), ORACLE: _knowable(truth)}
         if split == "test":
             still = np.broadcast_to(case.pre.voxels, truth.series.shape)
             scores["no enhancement"] = score_frames(still, case.pre.voxels, truth)
@@ -107,6 +114,17 @@ def _score(
     return scores | (score_smoothness(session, truth) if smoothness else {})
 
 
+def _knowable(truth: Truth) -> dict[str, float]:
+    """Scores of the mean over ``REDRAWS`` patients whose pre-contrast image is the case's."""
+    case = truth.case
+    enhancement = np.zeros_like(truth.series)
+    for kinetics in range(1, REDRAWS + 1):
+        other = simulate(case.anatomy, case.seed, case.split, case.pre.shape, case.view, kinetics=kinetics)
+        for frame, t in zip(enhancement, CURVE_TIMES_S, strict=True):
+            frame += other.enhancement(float(t)) / REDRAWS
+    return score_frames(case.pre.voxels + enhancement, case.pre.voxels, truth)
+
+
 def summarise(records: Iterable[dict], by: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, float]]:
     """Mean of every score over the records that agree in ``by``."""
     groups: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -118,10 +136,10 @@ def summarise(records: Iterable[dict], by: tuple[str, ...]) -> dict[tuple[str, .
     return {group: {key: float(np.mean(v)) for key, v in scores.items()} for group, scores in groups.items()}
 
 
-def summary(records: list[dict], shipped: str) -> dict[str, float]:
+def summary(records: list[dict], variant: str) -> dict[str, float]:
     """The promised rows: means over all held-out cases; for anatomy the worst frame of the worst case."""
-    own = [r for r in records if r["variant"] == shipped]
-    means = {key: float(np.mean([r[key] for r in own if key in r])) for key in SUMMARY}
+    own = [r for r in records if r["variant"] == variant]
+    means = {key: float(np.mean([r[key] for r in own if key in r])) for key in SUMMARY if any(key in r for r in own)}
     return means | {"anatomy_gradient_correlation": min(r["anatomy_gradient_correlation"] for r in own)}
 
 
@@ -130,18 +148,20 @@ def run(model: str, cases: int, device: str, json_path: Path | None) -> None:
     world = load_model(model)
     records = evaluate(world, cases, device)
     shipped = variants(world)[0].name
-    flat = summary(records, shipped)
+    flat, knowable = summary(records, shipped), summary(records, ORACLE)
     print(f"\nModel {world.name} ({world.sha256[:12]}), {cases} cases per anatomy and split, simulated, held out")
     tested = [r for r in records if r["split"] == "test"]
     _table("Seeds held out, families as in training", summarise(tested, ("variant",)))
     own = [r for r in records if r["variant"] == shipped]
     _table("Shipped model by split and anatomy", summarise(own, ("split", "anatomy")))
-    print("\nSummary")
+    _table("Oracle", summarise([r for r in records if r["variant"] == ORACLE], ("split", "anatomy")))
+    print(f"\n{'Summary':34s}{'shipped':>10s}{'oracle':>10s}")
     for key, value in flat.items():
-        print(f"  {key:34s} {value:.4f}")
+        print(f"  {key:32s}{value:10.4f}" + (f"{knowable[key]:10.4f}" if key in knowable else f"{'-':>10s}"))
     if json_path:
         of = {"name": world.name, "sha256": world.sha256}
-        json_path.write_text(json.dumps({"model": of, "summary": flat, "cases": records}, indent=1) + "\n")
+        figures = {"model": of, "summary": flat, "oracle": knowable, "cases": records}
+        json_path.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 _COLUMNS = {
