@@ -158,6 +158,17 @@ def test_a_scene_closed_while_further_samples_are_copied_leaves_no_file(desktop,
     assert not list(tmp_path.glob("cekworld-samples-*"))
 
 
+def test_cancelling_between_two_samples_keeps_the_worker_and_ends_the_run(desktop, slow_copies):
+    choose_exam(desktop, samples=3)
+    desktop.ui.applyButton.click()
+    run = desktop.panel.run
+    desktop.wait_until(lambda: run.step is Step.SAMPLING and not run._is_synthesizing, "frames of the second sample")
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: not run.is_running, "the cancel")
+    assert len(InProcessTransport.made) == 1 and desktop.ui.applyButton.text == "Apply"
+    assert run.store is None and desktop.errors == []
+
+
 def test_reload_ends_the_worker_and_its_folder_and_goes_on_with_the_scene(desktop, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     node = synthesize(desktop)

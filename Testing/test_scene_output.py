@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_acquired_series_are_not_called_synthetic_even_in_the_same_node(scene):
     session = open_session(scene, oblique())
     series = session.series()
     assert series.synthetic and series.times_s.tolist() == [0.0, 20.0, *TIMES_S]
-    session.open_series("DCE", series)
+    session.open_series("DCE", replace(series, synthetic=False))
     assert session.show(90.0).caption == "t=+90 s"
     assert session.output.GetName() == "DCE"
     assert session.output.GetAttribute("CEKWorld.Synthetic") == "0"

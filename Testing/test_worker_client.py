@@ -351,7 +351,6 @@ def test_a_worker_that_never_gets_ready_is_given_up_with_the_reason(tmp_path):
     assert len(play.workers) == 3 and play.client.status.state == "failed"
     assert "exit code 1" in str(exam.exception(timeout=0)) and exam.exception(timeout=0).kind == "died"
     assert isinstance(play.client.frame(1.0).exception(timeout=0), WorkerError)
-    play.client.close()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -264,6 +264,16 @@ def test_a_lost_connection_costs_nothing_that_was_shown_or_finished(department, 
     wait_until(lambda: not psutil.pid_exists(first["pid"]))
 
 
+def test_a_host_that_is_stopped_in_good_order_is_a_lost_connection_too(tmp_path):
+    with Department(tmp_path / "host", command=COMMAND, readers=1) as department:
+        viewer = Viewer(tmp_path / "reader", "compact", at_host(department.url))
+        viewer.prepare(exam())
+    viewer.ended()
+    assert "connection lost" in viewer.client.status.message
+    viewer.close()
+    assert list(viewer.temporary.iterdir()) == []
+
+
 def test_a_worker_that_dies_at_the_host_comes_back(department, reader):
     reader.synthesize(seed=1)
     with pytest.raises(WorkerError) as caught:

@@ -64,8 +64,13 @@ def find_image_series(path: Path, format_name: str) -> FoundSeries:
         load=load,
         synthetic=meta.get(SYNTHETIC_KEY) == "1",
         acquisition=_acquisition(meta),
-        made_by={name: meta[f"{PREFIX}{name}"] for name in MODEL_FACTS if f"{PREFIX}{name}" in meta},
+        made_by=made_by(meta),
     )
+
+
+def made_by(attributes: Mapping[str, str]) -> dict[str, str]:
+    """What the attributes of a file or node say of the model that made a series, as in ``TimeSeries``."""
+    return {name: attributes[f"{PREFIX}{name}"] for name in MODEL_FACTS if f"{PREFIX}{name}" in attributes}
 
 
 def _shape(reader: sitk.ImageFileReader, meta: Mapping[str, str], name: str) -> tuple[int, int, int, int]:

@@ -70,12 +70,20 @@ class CurveMeter:
         self._soon.drop()
         self._node, self._tissue, self.results = None, None, []
 
+    def clear(self) -> None:
+        """Drops the results, as when another exam is shown: they are not of it."""
+        self.results = []
+        if self._session.is_open:
+            self._session.chart.show_curves([], [])
+        self.measured.emit([])
+
     def measure_soon(self) -> None:
         self._soon.put(None)
 
     def measure(self) -> None:
         """Measures now. An empty region and a missing series are told, and leave no result."""
         if self._node is None or not self._session.is_open:
+            self.clear()
             return
         try:
             self.results = self._measured(self._regions(self._node))

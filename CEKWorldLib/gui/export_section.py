@@ -14,7 +14,6 @@ from CEKWorldLib.gui.application import Application
 from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.curve_measuring import CurveMeter
 from CEKWorldLib.gui.exporting import DicomExport, write_dicom, write_page
-from CEKWorldLib.gui.input_nodes import source_folder
 from CEKWorldLib.gui.parameters import Parameters
 from CEKWorldLib.gui.requirements import DICOM_EXPORT, REPORT, ensure
 from CEKWorldLib.gui.showing_errors import errors_shown
@@ -53,9 +52,9 @@ class ExportSection:
     def set_parameters(self, parameters: Parameters | None) -> None:
         self._parameters = parameters
 
-    def open(self, source_node: Any | None) -> None:
-        """Takes a new series, made from a volume node; None for one of other origin."""
-        self._source = source_folder(source_node, self._application.file_of_instance) if source_node else None
+    def open(self, source: Path | None) -> None:
+        """Takes a new series, made from the volume of a DICOM file; None for one of other origin."""
+        self._source = source
 
     def update(self) -> None:
         is_ready = self._session.is_open and not self._run.is_running
@@ -115,8 +114,8 @@ class ExportSection:
     def _series(self) -> TimeSeries:
         """The phases, with what the worker says of the model that made them."""
         series, facts = self._session.series(), self._run.metadata
-        if not series.synthetic:
-            return series
+        if not facts:
+            return series  # acquired, or it says itself what made it
         return replace(series, made_by={name: str(facts[name]) for name in MODEL_FACTS if facts.get(name) is not None})
 
     def close(self) -> None:

@@ -97,7 +97,7 @@ def acquisition_of_node(node: Any, file_of_instance: Callable[[str], str]) -> Ac
     return acquisition_of(parse(Path(file), pixels=False))
 
 
-def source_folder(node: Any, file_of_instance: Callable[[str], str]) -> Path | None:
+def source_file(node: Any, file_of_instance: Callable[[str], str]) -> Path | None:
     """A DICOM file of the series a volume was loaded from, beside the others; None where it was not DICOM."""
     uids = (node.GetAttribute(_UIDS) or "").split()
     file = file_of_instance(uids[0]) if uids else ""

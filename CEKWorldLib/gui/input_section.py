@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import qt
@@ -12,7 +13,7 @@ from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.gui.application import Application
 from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.gpu_query import GpuQuery
-from CEKWorldLib.gui.input_nodes import is_series, series_of
+from CEKWorldLib.gui.input_nodes import is_series, series_of, source_file
 from CEKWorldLib.gui.machine_state import Gpu, computer_memory, device_text
 from CEKWorldLib.gui.model_library import ModelLibrary
 from CEKWorldLib.gui.parameters import Parameters
@@ -20,7 +21,7 @@ from CEKWorldLib.gui.showing_errors import errors_shown
 from CEKWorldLib.gui.signals import Signal
 from CEKWorldLib.gui.widgets import quiet, say
 from CEKWorldLib.scene.acquired_series import series_of_volumes
-from CEKWorldLib.synthesis.times import parse_times
+from CEKWorldLib.synthesis.times import listed_times
 
 
 class InputSection:
@@ -33,7 +34,7 @@ class InputSection:
 
     Attributes:
         model_chosen: emitted with the key of a model.
-        series_given: emitted with the name of an acquired series and the series.
+        series_given: emitted with the name of a series, the series, and a DICOM file of its first volume or None.
     """
 
     def __init__(self, ui: Any, application: Application, library: ModelLibrary) -> None:
@@ -66,8 +67,9 @@ class InputSection:
                 self._ui.modelSelector.clear()
                 for entry in entries:
                     self._ui.modelSelector.addItem(entry.title)
-            if self._parameters.model in keys:
-                self._ui.modelSelector.setCurrentIndex(keys.index(self._parameters.model))
+            # None is shown where the model of a scene is not here: choosing any of those that are is then a choice.
+            is_here = self._parameters.model in keys
+            self._ui.modelSelector.setCurrentIndex(keys.index(self._parameters.model) if is_here else -1)
 
     def ask_device(self) -> None:
         """Looks at GPU and memory again."""
@@ -87,26 +89,41 @@ class InputSection:
     def show_series(self) -> None:
         """Reads the acquired series that is chosen, and hands it on."""
         with errors_shown(self._application):
-            self.series_given.emit(*self._series())
+            name, series, node = self._series()
+            self.series_given.emit(name, series, source_file(node, self._application.file_of_instance))
+            say(self._ui.seriesNotesLabel, " ".join(series.notes))
 
     def close(self) -> None:
         self._connections.end()
         self._gpu_query.close()
 
-    def _series(self) -> tuple[str, TimeSeries]:
+    def _series(self) -> tuple[str, TimeSeries, Any]:
+        """The chosen series, its name, and the node of its first volume."""
         text = self._ui.acquiredTimesEdit.text.strip()
-        times = parse_times(text) if text else None
+        times = listed_times(text) if text else None
         volumes = self._checked_volumes()
         if volumes:
             if times is None:
                 raise CEKWorldError(
                     _("Volumes that were loaded one by one do not tell their times; give a time for each of them.")
                 )
-            return volumes[0].GetName(), series_of_volumes(volumes, times)
+            series = series_of_volumes(volumes, times)
+            given = ", ".join(f"{volume.GetName()}: {t:+g} s" for volume, t in zip(volumes, times, strict=True))
+            return volumes[0].GetName(), replace(series, notes=(*series.notes, given)), volumes[0]
         node = self._parameters.inputNode if self._parameters is not None else None
         if node is None or not is_series(node):
             raise CEKWorldError(_("Choose a sequence or a multi-volume, or check the volumes of the exam."))
-        return node.GetName(), series_of(node, times, None)
+        return node.GetName(), series_of(node, times, self._injection()), node
+
+    def _injection(self) -> float | None:
+        """Seconds from the first phase to the injection, where the user says so."""
+        text = self._ui.injectionEdit.text.strip()
+        try:
+            return float(text) if text else None
+        except ValueError:
+            raise CEKWorldError(
+                _("'{text}' is no number of seconds; write when the injection began, such as 60.").format(text=text)
+            ) from None
 
     def _checked_volumes(self) -> list[Any]:
         """Asked one by one: a list of nodes is nothing that PythonQt is sure to convert."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -62,6 +63,7 @@ class Panel:
         self._overlay_settings = Settings()
         self._overlay_soon = make_timer(self._redo_overlay)
         self._arrival_s: float | None = None
+        self._is_entered = True
         self._drawing = DrawingTurns(application.views, make_timer)
         self.session = SceneSession(application.scene, self._scene_closed, changing=self._drawing.change)
         self.workers = WorkerHolder(connect)
@@ -93,11 +95,12 @@ class Panel:
         self.session.settings = curve_settings(parameters, self._arrival_s)
         for section in self._sections:
             section.update()
-        if self.session.is_open and len(self.session.times_s) > _SOURCE_FRAMES:
+        if self._is_entered and self.session.is_open and self._has_phases:
             self._show_as_chosen(parameters)
 
     def enter(self) -> None:
         """The module is opened: its series comes back into the views."""
+        self._is_entered = True
         for renderer in self._application.slice_renderers():
             self.session.caption.add(renderer)
         self.setup.look_at_packages()
@@ -112,6 +115,7 @@ class Panel:
 
     def exit(self) -> None:
         """Another module is opened: the views are given back as they were found."""
+        self._is_entered = False
         self.time.playback.stop()
         self.curves.exit()
         self.session.layers.restore()
@@ -130,17 +134,21 @@ class Panel:
         self.session.close()
         self._drawing.close()
 
-    def show_series(self, name: str, series: TimeSeries) -> None:
-        """Shows an acquired series."""
+    def show_series(self, name: str, series: TimeSeries, source: Path | None) -> None:
+        """Shows a series that is there already.
+
+        Args:
+            name: of the exam.
+            series: its phases.
+            source: a DICOM file of its first phase's series; None where it was not DICOM.
+        """
         self.run.forget()
         self.run.metadata = {}
         self._arrival_s = None
         self.session.open_series(name, series)
         self.session.show_in_views()
-        self.export.open(self._parameters.inputNode if self._parameters is not None else None)
+        self.export.open(source)
         self.time.open(float(series.times_s[0]), float(series.times_s[-1]), float(series.times_s[0]))
-        for note in series.notes:
-            self._application.show_status(note)
         self._measure_anew()
 
     def _lead(self) -> None:
@@ -160,8 +168,11 @@ class Panel:
         request = self.run.request
         assert request is not None
         self._arrival_s = request.injection.arrival_s
-        self.session.show_in_views()
-        self.export.open(self._parameters.inputNode if self._parameters is not None else None)
+        self._forget_overlay()
+        self.meter.clear()
+        if self._is_entered:  # else when the module is opened again
+            self.session.show_in_views()
+        self.export.open(request.source)
         last = max(request.times_s)
         self.time.open(0.0, last, min(self._arrival_s + _FIRST_LOOK_S, last))
         self.update()
@@ -178,9 +189,10 @@ class Panel:
         self.meter.measure()
 
     def _follow_samples(self) -> None:
-        """Curves get their spread as soon as all samples are there."""
+        """Curves get their spread as soon as all samples are there, and the overlay can show it."""
         if self.run.store is not None:
             self.meter.measure()
+            self.update()
 
     def _follow_worker(self, status: Status) -> None:
         device = None
@@ -207,7 +219,8 @@ class Panel:
         else:
             self.session.layers.stop_projecting()
         if parameters.overlay is not self._overlay:
-            self._show_overlay(parameters)
+            if parameters.overlay is not OverlayChoice.UNCERTAINTY or not self.run.is_running:  # samples are to come
+                self._show_overlay(parameters)
         elif self._overlay is OverlayChoice.CURVE_TYPES and self.session.settings != self._overlay_settings:
             self._overlay_soon.start(_SETTLED_MS)  # no dialog while a spin box is held
 
@@ -226,6 +239,7 @@ class Panel:
                     show_overlay(self.session, wanted, self.run.store, busy.report)
                 except CEKWorldError:
                     self._overlay = parameters.overlay = OverlayChoice.NONE
+                    self.session.overlay.hide()
                     raise
         finally:
             busy.close()
@@ -240,5 +254,13 @@ class Panel:
         self._forget_overlay()
 
     def _forget_overlay(self) -> None:
+        """The map shown is of no use any more; where one is chosen it is made anew."""
         self._overlay = OverlayChoice.NONE
         self._overlay_soon.stop()
+        if self._is_entered and self.session.is_open:
+            self.session.overlay.hide()
+
+    @property
+    def _has_phases(self) -> bool:
+        """Whether there is more than the source itself."""
+        return len(self.session.times_s) > _SOURCE_FRAMES or not self.session.series_is_synthetic

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Request:
         seed: of the first sample; further ones take the numbers after it.
         samples: how many; more than one tells how sure the curves are.
         first_slice: the slice the user looks at, which is made first; None takes the middle.
+        source: a DICOM file of the series the volume was loaded from; None where it was not DICOM.
         is_current: whether the volume is still as it was; asked once it is copied.
     """
 
@@ -66,6 +68,7 @@ class Request:
     seed: int = 0
     samples: int = 1
     first_slice: int | None = None
+    source: Path | None = None
     is_current: Callable[[], bool] = lambda: True
 
 
@@ -108,6 +111,7 @@ class SynthesisRun:
         self._sampled: SampleStore | None = None  # being filled
         self._seeds: list[int] = []
         self._sample = 0
+        self._is_synthesizing = False
         self._token = object()  # of the run; answers to an earlier one are not for this one
 
     @property
@@ -115,7 +119,12 @@ class SynthesisRun:
         return self.step is not Step.IDLE
 
     def start(self, client: WorkerClient, request: Request) -> None:
-        """Begins; a run that is under way is forgotten, and its synthesis stopped by the worker."""
+        """Begins; a run that is under way is forgotten, and its synthesis stopped by the worker.
+
+        Raises:
+            CEKWorldError: more phases than there is memory for; nothing was begun.
+        """
+        self._session.check_room(request.volume.shape, len(request.times_s))
         self.forget()
         self._client, self.request, self._token = client, request, object()
         further = list(range(request.seed + 1, request.seed + request.samples))
@@ -128,11 +137,15 @@ class SynthesisRun:
         """Stops; what is shown stays."""
         if self._client is None or not self.is_running:
             return
-        if self.step in (Step.SYNTHESIZING, Step.SAMPLING):
-            self._client.cancel()
-            self._impatience.start(_PATIENCE_MS)
-        else:
+        if self.step not in (Step.SYNTHESIZING, Step.SAMPLING):
             self.forget()
+        elif self._is_synthesizing:
+            self._impatience.start(_PATIENCE_MS)
+            self._client.cancel()
+        else:  # the frames of a further sample are being read
+            if self._reader is not None:
+                self._reader.stop()
+            self._ended(_stopped())
 
     def glance(self, time_s: float) -> None:
         """Has the worker make the volume of a time exactly, unless it is busy with another sample."""
@@ -197,6 +210,7 @@ class SynthesisRun:
         provenance = Provenance(self._model.model, self._model.model_sha256, request.seed)
         arrival_s = request.injection.arrival_s
         self._session.open_exam(request.name, request.volume, provenance, arrival_s, _BRIGHTEST, self._scratch)
+        self.metadata = {}
         self._reader = FrameReader(client, self._copy, self._room, self._take_phase, self._take_glance)
         self._reader.collected.connect(self._phases_taken)
         self._reader.failed.connect(self._ended)
@@ -228,6 +242,7 @@ class SynthesisRun:
             first_slice=request.first_slice,
             on_progress=lambda progress: self._progress(token, progress),
         )
+        self._is_synthesizing = True
         self._then(future, self._finish if is_last else self._synthesized)
 
     def _progress(self, token: object, progress: Progress) -> None:
@@ -299,9 +314,11 @@ class SynthesisRun:
         def go_on(done: Future) -> None:
             if token is not self._token:
                 return
+            self._is_synthesizing = False
             try:
                 result = done.result()
-            except CancelledError:  # a newer request took its place
+            except CancelledError:  # it was still waiting, as for a worker that is being started again
+                self._ended(_stopped())
                 return
             except CEKWorldError as error:
                 self._ended(error)
@@ -334,3 +351,7 @@ class SynthesisRun:
         if step is not self.step:
             self.step = step
             self.changed.emit(step)
+
+
+def _stopped() -> WorkerError:
+    return WorkerError("cancelled", _("The synthesis was stopped."))

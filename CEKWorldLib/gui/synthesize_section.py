@@ -11,7 +11,15 @@ from CEKWorldLib.exam.protocol import Injection
 from CEKWorldLib.gui.application import Application
 from CEKWorldLib.gui.choices import Preset
 from CEKWorldLib.gui.connections import Connections
-from CEKWorldLib.gui.input_nodes import acquisition_of_node, is_own, is_series, pre_contrast, shown_slice, unchanged
+from CEKWorldLib.gui.input_nodes import (
+    acquisition_of_node,
+    is_own,
+    is_series,
+    pre_contrast,
+    shown_slice,
+    source_file,
+    unchanged,
+)
 from CEKWorldLib.gui.parameters import Parameters, key_times
 from CEKWorldLib.gui.requirements import ensure_worker
 from CEKWorldLib.gui.showing_errors import errors_shown
@@ -99,6 +107,7 @@ class SynthesizeSection:
             seed=parameters.seed,
             samples=parameters.samples,
             first_slice=shown_slice(self._application.scene, node),
+            source=source_file(node, self._application.file_of_instance),
             is_current=unchanged(node),
         )
         ensure_worker(self._application.confirm)

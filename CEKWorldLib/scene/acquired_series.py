@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.image_series import SYNTHETIC_KEY, attribute_times
+from CEKWorldLib.exam.image_series import SYNTHETIC_KEY, attribute_times, made_by
 from CEKWorldLib.exam.phase_times import PhaseTimes
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
@@ -41,7 +41,7 @@ def series_of_sequence(
         raise CEKWorldError(f"The sequence '{name}' does not hold volumes; choose one with the phases of an exam.")
     index = [sequence.GetNthIndexValue(n) for n in range(count)]
     times = attribute_times(sequence.GetIndexUnit() or "", index, _attributes(sequence), count)
-    return _stacked(name, [volume_of(node) for node in nodes], times, times_s, injection_s, _is_synthetic(sequence))
+    return _stacked(name, [volume_of(node) for node in nodes], times, times_s, injection_s, sequence)
 
 
 def series_of_multivolume(
@@ -65,7 +65,7 @@ def series_of_multivolume(
     frames = np.ascontiguousarray(np.moveaxis(voxels, -1, 0), np.float32)
     grid = Volume(frames[0], whole.spacing, whole.origin, whole.direction)
     times = attribute_times("", [], _attributes(node), len(frames))
-    return _series(node.GetName(), frames, grid, times, times_s, injection_s, _is_synthetic(node))
+    return _series(node.GetName(), frames, grid, times, times_s, injection_s, node)
 
 
 def series_of_volumes(nodes: Sequence[Any], times_s: Sequence[float]) -> TimeSeries:
@@ -80,8 +80,8 @@ def series_of_volumes(nodes: Sequence[Any], times_s: Sequence[float]) -> TimeSer
     """
     volumes = [volume_of(node) for node in nodes]
     name = nodes[0].GetName() if nodes else "The selection"
-    synthetic = any(_is_synthetic(node) for node in nodes)
-    return _stacked(name, volumes, PhaseTimes.unknown(len(nodes), "single volumes"), times_s, None, synthetic)
+    made = next((node for node in nodes if _is_synthetic(node)), None)
+    return _stacked(name, volumes, PhaseTimes.unknown(len(nodes), "single volumes"), times_s, None, made)
 
 
 def _stacked(
@@ -90,7 +90,7 @@ def _stacked(
     times: PhaseTimes,
     times_s: Sequence[float] | None,
     injection_s: float | None,
-    synthetic: bool,
+    node: Any | None,
 ) -> TimeSeries:
     if len(volumes) < _FEWEST:
         raise CEKWorldError(f"'{name}' holds {len(volumes)} volume(s); a series needs at least {_FEWEST} phases.")
@@ -100,7 +100,7 @@ def _stacked(
                 f"Phase {n} of '{name}' lies on another grid than phase 1; resample the phases to one geometry first."
             )
     frames = np.stack([volume.voxels for volume in volumes])
-    return _series(name, frames, volumes[0].like(frames[0]), times, times_s, injection_s, synthetic)
+    return _series(name, frames, volumes[0].like(frames[0]), times, times_s, injection_s, node)
 
 
 def _series(
@@ -110,9 +110,11 @@ def _series(
     times: PhaseTimes,
     times_s: Sequence[float] | None,
     injection_s: float | None,
-    synthetic: bool,
+    node: Any | None,
 ) -> TimeSeries:
+    """A series; ``node`` is the one that says whether, and by which model, it was made."""
     settled = times.settled(times_s, injection_s, f"'{name}'")
+    synthetic = node is not None and _is_synthetic(node)
     return TimeSeries(
         frames=frames,
         times_s=settled.times_s,
@@ -121,6 +123,7 @@ def _series(
         time_sources=settled.sources,
         zero_source=settled.zero_source,
         notes=settled.notes,
+        made_by=made_by(_attributes(node)) if synthetic else {},
     )
 
 

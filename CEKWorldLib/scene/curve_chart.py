@@ -41,12 +41,14 @@ class CurveChart:
         self._lines: dict[str, PlotLine] = {}
         self._range = _LEAST_RANGE
         self._verticals: dict[str, tuple[float, LineStyle]] = {}
+        self._set_up: Any | None = None  # the node, once it is this exam's
 
     @property
     def node(self) -> Any:
         """``vtkMRMLPlotChartNode``, for a view's or the layout's use."""
-        chart, new = self._nodes.get("chart", "vtkMRMLPlotChartNode", self._name)
-        if new:
+        chart, _new = self._nodes.get("chart", "vtkMRMLPlotChartNode", self._name)
+        if chart is not self._set_up:
+            self._set_up = chart
             mark(chart, f"{self._name} curves", self._provenance)
             chart.SetTitle(chart.GetName())
             chart.SetXAxisTitle("time after injection (s)")

@@ -85,10 +85,9 @@ class Overlay:
         smooth: bool,
         opacity: float,
     ) -> None:
-        node, new = self._nodes.get("overlay", "vtkMRMLScalarVolumeNode", name)
-        if new:
-            set_geometry(node, self._grid)
-            node.CreateDefaultDisplayNodes()
+        node, _new = self._nodes.get("overlay", "vtkMRMLScalarVolumeNode", name)
+        set_geometry(node, self._grid)  # it may be the node of the exam before
+        node.CreateDefaultDisplayNodes()
         mark(node, name, self._provenance)
         display = node.GetDisplayNode()
         display.AutoWindowLevelOff()

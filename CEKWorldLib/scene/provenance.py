@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from CEKWorldLib.exam.image_series import SYNTHETIC_KEY
+from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.curves_csv import NOTICE
 
 PREFIX = "SYNTHETIC"
@@ -25,6 +26,17 @@ class Provenance:
     model: str
     model_sha256: str
     seed: int
+
+    @classmethod
+    def of(cls, series: TimeSeries) -> Provenance | None:
+        """What a series says of the model that made it; None for an acquired one."""
+        if not series.synthetic:
+            return None
+        made_by, unknown = series.made_by, "not recorded"
+        seed = made_by.get("seed", "")
+        return cls(
+            made_by.get("model", unknown), made_by.get("model_sha256", unknown), int(seed) if seed.isdigit() else 0
+        )
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -47,7 +59,7 @@ def mark(node: Any, name: str, provenance: Provenance | None) -> None:
         provenance: None for what a scanner acquired.
     """
     was_modifying = node.StartModify()  # or views follow every single attribute
-    node.SetName(f"{PREFIX} {name}" if provenance else name)
+    node.SetName(f"{PREFIX} {name.removeprefix(f'{PREFIX} ')}" if provenance else name)
     for key in Provenance("", "", 0).attributes:
         node.RemoveAttribute(key)
     for key, value in (provenance.attributes if provenance else {SYNTHETIC_KEY: "0"}).items():

@@ -100,19 +100,35 @@ class SceneSession:
                 self._frames.put(time_s, pre.voxels, keep=True)
             self.show(0.0)
 
-    def open_series(self, name: str, series: TimeSeries, provenance: Provenance | None = None) -> None:
+    def open_series(self, name: str, series: TimeSeries) -> None:
         """Takes a series that is there already, its first phase as the pre-contrast volume.
 
         Args:
             name: of the exam, as its volume node is called.
-            series: its phases.
-            provenance: how the phases were made; None for acquired ones.
+            series: its phases; shown as synthetic where it says that a model made it.
         """
         with self._changing():
-            self._begin(name, series.grid, provenance, Window.of(series.frames))
+            self._begin(name, series.grid, Provenance.of(series), Window.of(series.frames), given=series)
             for time_s, frame in zip(series.times_s.tolist(), series.frames, strict=True):
                 self._frames.put(time_s, frame, keep=True)
             self.show(float(series.times_s[0]))
+
+    def check_room(self, shape: tuple[int, ...], phases: int) -> None:
+        """Makes sure that phases are not dropped to make room for later ones.
+
+        Args:
+            shape: of each.
+            phases: how many there will be, beside the source.
+
+        Raises:
+            CEKWorldError: they need more memory than frames may take.
+        """
+        need, limit = 4 * int(np.prod(shape)) * (phases + 1), self._frames.limit_bytes
+        if need > limit:
+            raise CEKWorldError(
+                f"{phases} phases of this volume need {need / 2**30:.1f} GB, more than the {limit / 2**30:.1f} GB that "
+                "frames may take; choose fewer times, or crop the volume."
+            )
 
     def put_frame(self, time_s: float, voxels: np.ndarray) -> None:
         """Adds a synthesized frame, shared and not copied.
@@ -235,16 +251,17 @@ class SceneSession:
             self._hover = Hover(self._scene, lambda: self.output, self._hovered)
 
     def series(self) -> TimeSeries:
-        """All frames as one series, for maps and exports; a copy."""
+        """All frames as one series, for maps and exports: the one that was given, or a copy of what was synthesized."""
         opened = self._opened
+        if opened.given is not None:
+            return opened.given
         frames = np.stack([self._frames.voxels(t) for t in self._frames.times_s])
-        sources = (("synthesized" if opened.provenance else "scene"),) * len(frames)
         return TimeSeries(
             frames=frames,
             times_s=np.array(self._frames.times_s),
             grid=opened.grid.like(frames[0]),
-            synthetic=opened.provenance is not None,
-            time_sources=sources,
+            synthetic=True,
+            time_sources=("synthesized",) * len(frames),
             zero_source="injection",
         )
 
@@ -271,10 +288,11 @@ class SceneSession:
         provenance: Provenance | None,
         window: Window,
         scratch: Sequence[np.ndarray] | None = None,
+        given: TimeSeries | None = None,
     ) -> None:
         self._frames.clear()
         scratch = scratch or [np.empty(grid.shape, np.float32) for _ in range(2)]
-        self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window, scratch)
+        self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window, scratch, given)
 
     def _hovered(self, voxel: Voxel | None) -> None:
         if voxel is None or len(self._frames.times_s) < _FEWEST:
@@ -312,8 +330,10 @@ class _OpenSeries:
         provenance: Provenance | None,
         window: Window,
         scratch: Sequence[np.ndarray],
+        given: TimeSeries | None,
     ) -> None:
         self.name = name
+        self.given = given
         self.grid = grid
         self.provenance = provenance
         self.output = OutputVolume(nodes, name, grid, provenance, window)

@@ -41,6 +41,15 @@ def parse_times(text: str) -> tuple[float, ...]:
     Raises:
         CEKWorldError: not a list of times, a step that is not positive, or more than 1000 times.
     """
+    return checked_times(listed_times(text))
+
+
+def listed_times(text: str) -> tuple[float, ...]:
+    """Times as they are written, in that order: one for each of several volumes.
+
+    Raises:
+        CEKWorldError: as ``parse_times``.
+    """
     try:
         if ":" in text:
             first, last, step = (float(part) for part in text.split(":"))
@@ -59,7 +68,7 @@ def parse_times(text: str) -> tuple[float, ...]:
         raise CEKWorldError(
             f"The times '{text}' cannot be read; write first:last:step such as 0:360:15, or a list such as 0,30,90."
         ) from None
-    return checked_times(times)
+    return tuple(times)
 
 
 def checked_times(times) -> tuple[float, ...]:

@@ -59,7 +59,7 @@ def open_exam(path: Path, name: str = "") -> OpenedExam:
     name = name or path.name
     if _phases(path) >= _FEWEST:
         series = read_series(path)
-        return OpenedExam(name, path, series, None, _provenance(series), None, series.notes)
+        return OpenedExam(name, path, series, None, Provenance.of(series), None, series.notes)
     facts = _case_facts(path)
     exam = read_exam(path, facts.anatomy)
     if facts.acquisition is not None:
@@ -77,16 +77,6 @@ def _phases(path: Path) -> int:
 
 def _single_phase(pre: Volume) -> TimeSeries:
     return TimeSeries(pre.voxels[None], np.zeros(1), pre, time_sources=("source",), zero_source="injection")
-
-
-def _provenance(series: TimeSeries) -> Provenance | None:
-    if not series.synthetic:
-        return None
-    made_by, unknown = series.made_by, "not recorded"
-    seed = made_by.get("seed", "")
-    return Provenance(
-        made_by.get("model", unknown), made_by.get("model_sha256", unknown), int(seed) if seed.isdigit() else 0
-    )
 
 
 @dataclass(frozen=True)

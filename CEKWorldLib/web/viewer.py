@@ -141,7 +141,7 @@ class Viewer:
     def _show_opened(self, opened: OpenedExam, keep_regions: bool = False) -> None:
         """Shows what was opened, as it was."""
         self._provenance = opened.provenance
-        self.scene.open_series(opened.name, opened.series, opened.provenance)
+        self.scene.open_series(opened.name, opened.series)
         self.page.set(synthetic=opened.series.synthetic, subtracted=False)
         self.scene.show_in_views()
         self._begin(0.0, keep_regions=keep_regions)

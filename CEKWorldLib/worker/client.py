@@ -316,6 +316,7 @@ class WorkerClient(SynthesisClient):
         if self._attempts >= _ATTEMPTS:
             message = f"{reason} It was started {_ATTEMPTS} times in vain; see its output for the cause."
             self._give_up(WorkerError("died", message))
+            self._held.folder.remove()  # a transport that has ended tells no further end
             return
         # First, so that what a viewer asks for on hearing of the failures waits for the next worker.
         self._start(Status("restarting", f"{reason} It is being started again; what is shown stays."))

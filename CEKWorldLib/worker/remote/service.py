@@ -72,6 +72,7 @@ class RemoteService:
         self._shape: tuple[int, ...] = ()
         self._frames: tuple[str, np.ndarray] = ("", np.empty(0))  # mapped once per exam
         self._arriving = _Arriving(np.empty(0, np.float32))
+        self._is_closing = False
 
     def answer(self, request: Any, is_cancelled: Callable[[], bool]) -> Reply:
         try:
@@ -92,6 +93,7 @@ class RemoteService:
             return Failed(request.id, "died", "The connection to the GPU host was lost.")
 
     def close(self) -> None:
+        self._is_closing = True
         if self._connection is not None:
             with contextlib.suppress(ConnectionClosed):  # the host then keeps what it has for a while
                 self._write(Quit())
@@ -219,6 +221,9 @@ class RemoteService:
             self._send(Failed(None, "protocol", str(error)))
         except ConnectionClosed as closed:
             self._lost(closed)
+        else:  # the host was stopped in good order; iteration ends there without an error
+            if not self._is_closing:
+                os._exit(CONNECTION_LOST)
 
     def _lost(self, closed: ConnectionClosed) -> None:
         """Ends the session where the host said so, else this process, which the viewer then starts again."""
