@@ -196,3 +196,16 @@ def test_earlier_results_are_replaced_only_when_asked(series):
     assert curves(series, *roi) == USER_ERROR
     assert curves(series, *roi, "--overwrite") == OK
     assert not (series.parent / "out" / "maps").exists()
+
+
+def test_a_series_that_does_not_tell_its_injection_says_so_in_every_table(series):
+    frames = write_series(series)
+    origin = {"CEKWorld.Synthetic": "0", "CEKWorld.TimeZero": "first phase"}
+    write_sequence(series, GRID.like(frames[0]), [t + 40.0 for t in TIMES], frames, origin)
+    assert curves(series, "--roi", str(series.parent / "lesion.nrrd")) == OK
+    out = series.parent / "out"
+    for name in ("curves.csv", "statistics.csv", "voxels.csv"):
+        assert "time_s counts from the first phase" in (out / name).read_text()
+    document = json.loads((out / "kinetics.json").read_text())
+    assert document["times_count_from"] == "first phase"
+    assert any("injection" in note for note in document["regions"][0]["notes"])

@@ -23,7 +23,7 @@ from CEKWorldLib.dicom.writing import write_dataset
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.reading import read_exam
 from CEKWorldLib.kinetics.curve_type import CurveType
-from CEKWorldLib.kinetics.roi import RoiResult, roi_curves
+from CEKWorldLib.kinetics.roi import RoiResult, from_first_phase, roi_curves
 from CEKWorldLib.kinetics.settings import Settings
 
 TIMES_S = np.array([-30.0, 0.0, 30.0, 60.5, 90.0, 150.0, 240.0, 360.0])
@@ -186,3 +186,10 @@ def test_a_curve_of_chosen_voxels_points_to_these_and_shares_to_the_region(exam,
     assert [g.tracking_uid for g in read] == [hottest.TrackingUID] * (len(TIMES_S) + 1) + [drawn.TrackingUID]
     assert number(read[-1], VOXELS) == 24
     assert [complaints(path) for path in folder.iterdir()] == [[], []]
+
+
+def test_times_from_the_first_phase_are_not_called_times_after_injection(exam, segmentation, results):
+    unknown = [from_first_phase(result) for result in results]
+    text = " ".join(str(e.value) for e in measurement_report(read_source(exam), segmentation, unknown).iterall())
+    assert "First phase of the series" in text and "Start of contrast injection" not in text
+    assert "nothing tells when the injection began" in text

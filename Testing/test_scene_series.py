@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -191,3 +193,14 @@ def test_uncertainty_is_painted_where_it_is_known_in_the_same_node(scene):
     overlay = scene.GetNodeByID(first)
     assert overlay.GetName() == "SYNTHETIC uncertainty" and overlay.GetDisplayNode().GetInterpolate()
     assert drawn_colours(overlay)[0, 0, :4, 3].tolist() == [0, 0, 255, 255]
+
+
+def test_a_sequence_made_of_a_series_keeps_where_its_times_came_from(scene):
+    volume = oblique()
+    nodes = [volume_node(scene, volume.like(frame_at(volume, t))) for t in (0.0, 60.0, 120.0)]
+    session = open_session(scene, volume)
+    series = replace(series_of_volumes(nodes, (0.0, 60.0, 120.0)), zero_source="")
+    session.open_series("DCE", series)
+    sequence, _browser = session.publish()
+    assert sequence.GetAttribute("CEKWorld.TimeZero") == "first phase"
+    assert series_of_sequence(sequence).zero_source == ""

@@ -14,7 +14,7 @@ from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.kinetics.maps import maps
 from CEKWorldLib.kinetics.noise import background_noise
-from CEKWorldLib.kinetics.roi import RoiResult, roi_curves
+from CEKWorldLib.kinetics.roi import RoiResult, from_first_phase, roi_curves
 from CEKWorldLib.kinetics.settings import Settings
 
 
@@ -42,7 +42,7 @@ def regions_of(args: argparse.Namespace, series: TimeSeries, settings: Settings)
     Raises:
         CEKWorldError: a mask cannot be read or does not fit the series.
     """
-    return roi_curves(
+    results = roi_curves(
         series.frames,
         series.times_s,
         mask_regions(args.roi, series.grid),
@@ -52,6 +52,7 @@ def regions_of(args: argparse.Namespace, series: TimeSeries, settings: Settings)
         voxel_mm3=float(np.prod(series.grid.spacing)),
         slice_axis=slice_axis(series.grid),
     )
+    return results if series.zero_source else [from_first_phase(result) for result in results]
 
 
 def maps_of(series: TimeSeries, settings: Settings) -> dict[str, np.ndarray]:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from CEKWorldLib.cli.series_input import given_times, progress_bar, series_of
-from CEKWorldLib.exam.image_series import FIRST_PHASE, PREFIX, SOURCE_KEY, SYNTHETIC_KEY, ZERO_KEY
+from CEKWorldLib.exam.image_series import FIRST_PHASE, PREFIX, series_attributes
 from CEKWorldLib.exam.phase_times import PhaseTimes, UnknownTimesError
 from CEKWorldLib.exam.series_reading import find_series_of, settled_times
-from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.curves_csv import NOTICE
 from CEKWorldLib.export.seq_nrrd import write_sequence
 
@@ -44,7 +43,8 @@ def write_phases(args: argparse.Namespace, output: Path) -> None:
     series = series_of(args)
     # The type stored suits the brightest phase, so that none of the others is clipped.
     brightest = int(np.nanmax(series.frames, axis=(1, 2, 3)).argmax())
-    write_sequence(output, series.volume(brightest), series.times_s.tolist(), series.frames, _attributes(series))
+    attributes = series_attributes(series) | ({f"{PREFIX}Notice": NOTICE} if series.synthetic else {})
+    write_sequence(output, series.volume(brightest), series.times_s.tolist(), series.frames, attributes)
     times = PhaseTimes(series.times_s, series.time_sources, series.zero_source)
     _show(times, series.series_numbers, series.synthetic, series.notes)
 
@@ -66,14 +66,3 @@ def _table(times: PhaseTimes, series_numbers: tuple[str, ...]) -> str:
         shown = f"{seconds:.2f}" if np.isfinite(seconds) else "?"
         rows.append(f"{phase:>5}  {shown:>9}  {source:<{width}}  {number or '-'}")
     return "\n".join(rows)
-
-
-def _attributes(series: TimeSeries) -> dict[str, str]:
-    attributes = {
-        SYNTHETIC_KEY: "1" if series.synthetic else "0",
-        SOURCE_KEY: series.time_sources[0],
-        ZERO_KEY: series.zero_source or FIRST_PHASE,
-    }
-    if series.synthetic:
-        attributes[f"{PREFIX}Notice"] = NOTICE
-    return attributes | {f"{PREFIX}{name}": value for name, value in series.made_by.items()}

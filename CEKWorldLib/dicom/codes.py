@@ -102,5 +102,6 @@ PROCEDURE = Code("113091000", "SCT", "Magnetic resonance imaging")
 CURVE_TYPE = codes.DCM.TimeCourseOfSignal
 INITIAL_PHASE = _own("initial-phase", "Initial phase of enhancement")
 INJECTION_START = _own("injection-start", "Start of contrast injection")
+FIRST_PHASE = _own("first-phase", "First phase of the series")
 CLASSIFICATION = _own("curve-types", "Classification of time-intensity curves")
 SELECTION = _own("curve-voxels", "Selection of the voxels of a curve")

@@ -34,6 +34,7 @@ from CEKWorldLib.dicom.codes import (
     CURVE_TYPE,
     CURVE_TYPES,
     ENHANCING_VOXELS,
+    FIRST_PHASE,
     INITIAL_PHASE,
     INITIAL_PHASES,
     INJECTION_START,
@@ -120,7 +121,7 @@ def _groups(result: RoiResult, segmentation: Segmentation) -> Iterator[_Group]:
         values = [(SIGNAL, signal), (QUANTITIES["percent_enhancement"], percent)]
         yield _Group(
             **curve,
-            time_point_context=_time_point(float(t), order),
+            time_point_context=_time_point(float(t), order, INJECTION_START if result.from_injection else FIRST_PHASE),
             measurements=_measurements(values, derivation=codes.SCT.Mean),
         )
     yield _Group(
@@ -156,8 +157,8 @@ def _segment(name: str, segmentation: Segmentation) -> dict[str, Any]:
     }
 
 
-def _time_point(t_s: float, order: int) -> TimePointContext:
-    offset = LongitudinalTemporalOffsetFromEvent(t_s, codes.UCUM.Second, INJECTION_START)
+def _time_point(t_s: float, order: int, event: Code) -> TimePointContext:
+    offset = LongitudinalTemporalOffsetFromEvent(t_s, codes.UCUM.Second, event)
     return TimePointContext(f"t={t_s:+.3f} s", time_point_order=order, temporal_offset_from_event=offset)
 
 

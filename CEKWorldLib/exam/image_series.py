@@ -16,7 +16,7 @@ from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.image_files import read_header, read_metadata, read_voxels
 from CEKWorldLib.exam.phase_times import PhaseTimes
 from CEKWorldLib.exam.protocol import Acquisition
-from CEKWorldLib.exam.time_series import MODEL_FACTS
+from CEKWorldLib.exam.time_series import MODEL_FACTS, TimeSeries
 from CEKWorldLib.exam.volume import Volume
 
 # Attributes of a sequence node, by which times and images keep their origin from one file to the next.
@@ -66,6 +66,16 @@ def find_image_series(path: Path, format_name: str) -> FoundSeries:
         acquisition=_acquisition(meta),
         made_by=made_by(meta),
     )
+
+
+def series_attributes(series: TimeSeries) -> dict[str, str]:
+    """What a file or node keeps of a series: whether and by which model it was made, and where its times came from."""
+    origin = {
+        SYNTHETIC_KEY: "1" if series.synthetic else "0",
+        SOURCE_KEY: series.time_sources[0],
+        ZERO_KEY: series.zero_source or FIRST_PHASE,
+    }
+    return origin | {f"{PREFIX}{name}": value for name, value in series.made_by.items()}
 
 
 def made_by(attributes: Mapping[str, str]) -> dict[str, str]:

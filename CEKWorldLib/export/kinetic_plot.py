@@ -64,7 +64,8 @@ def write_kinetic_plot(
     first, last = float(results[0].times_s[0]), float(results[0].times_s[-1])
     axes.set_xlim(first, last + 0.02 * (last - first))
     axes.margins(y=0.1)
-    axes.set_xlabel("time after injection start (s)")
+    zero = "injection start" if results[0].from_injection else "the first phase"
+    axes.set_xlabel(f"time after {zero} (s)")
     axes.set_ylabel("signal enhancement over pre-contrast (%)")
     axes.grid(True, color="0.92", linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)

@@ -68,6 +68,7 @@ def write_roi_json(path: Path | str, results: Sequence[RoiResult], synthetic: bo
         "units": {name: unit for name, (_, unit) in QUANTITIES.items()},
         "settings": results[0].settings.as_dict(),
         "definition": results[0].settings.description(),
+        "times_count_from": _zero(results),
         "regions": [_region(result) for result in results],
     }
     with replacing(Path(path)) as temporary:
@@ -150,11 +151,15 @@ def _write_csv(
 ) -> None:
     with replacing(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {SYNTHETIC if synthetic else ACQUIRED}; {RESEARCH}\n")
-        file.write("# time_s counts from the start of the injection; enhancement is 100 (S - S0) / S0.\n")
+        file.write(f"# time_s counts from the {_zero(results)}; enhancement is 100 (S - S0) / S0.\n")
         file.write(f"# {results[0].settings.description()}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([_cell(name) for name in header])
         writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _zero(results: Sequence[RoiResult]) -> str:
+    return "start of the injection" if results[0].from_injection else "first phase"
 
 
 def _cell(value: Any) -> Any:

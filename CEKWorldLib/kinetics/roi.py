@@ -17,6 +17,7 @@ from CEKWorldLib.kinetics.time_axis import TimeAxis
 from CEKWorldLib.kinetics.uncertainty import CurveUncertainty, curve_uncertainty
 
 _FEW = 3  # voxels; below it noise alone may turn a plateau into washout
+_NO_INJECTION = "times count from the first phase: nothing tells when the injection began; the type may be wrong"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class RoiResult:
     Attributes:
         name: what the user calls the region.
         mode: which of its voxels the curve is the mean of: all, the hottest 3x3 window, or the worst cluster.
-        times_s: (T,) rising, seconds after the start of the injection.
+        times_s: (T,) rising, seconds after the start of the injection; see ``from_injection``.
         signal: (T,) mean signal of those voxels.
         voxels: how many voxels the region holds.
         nan_voxels: how many of the region were left out since they hold a NaN.
@@ -45,6 +46,7 @@ class RoiResult:
         notes: sentences the reader must know.
         settings: the definitions used.
         uncertainty: from several samples, where there are some.
+        from_injection: False where nothing tells when the injection began and times count from the first phase.
     """
 
     name: str
@@ -67,6 +69,7 @@ class RoiResult:
     relative_enhancement: float = float("nan")
     reference: str = ""
     uncertainty: CurveUncertainty | None = None
+    from_injection: bool = True
 
     @property
     def curve_voxels(self) -> int:
@@ -94,6 +97,11 @@ class RoiResult:
     def worst_type(self) -> CurveType:
         """The most suspicious type that any enhancing voxel has."""
         return max((kind for kind in TYPES if self.type_shares[kind] > 0), default=CurveType.NONE)
+
+
+def from_first_phase(result: RoiResult) -> RoiResult:
+    """The result of a series that does not tell when the injection began."""
+    return replace(result, from_injection=False, notes=(*result.notes, _NO_INJECTION))
 
 
 def roi_curves(

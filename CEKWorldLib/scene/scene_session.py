@@ -11,9 +11,10 @@ import slicer
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.grid import slice_axis
+from CEKWorldLib.exam.image_series import series_attributes
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.volume import Volume
-from CEKWorldLib.kinetics.roi import RoiResult
+from CEKWorldLib.kinetics.roi import RoiResult, from_first_phase
 from CEKWorldLib.kinetics.settings import Mode, Settings
 from CEKWorldLib.scene.curve_chart import CurveChart
 from CEKWorldLib.scene.frame_store import FrameStore
@@ -215,7 +216,11 @@ class SceneSession:
         """
         opened = self._opened
         images = {t: self._frames.image(t) for t in self._frames.times_s}
-        return publish_phases(self._nodes, opened.name, opened.grid, images, opened.provenance)
+        sequence, browser = publish_phases(self._nodes, opened.name, opened.grid, images, opened.provenance)
+        if opened.given is not None:
+            for key, value in series_attributes(opened.given).items():
+                sequence.SetAttribute(key, value)
+        return sequence, browser
 
     def measure(self, regions: Sequence[Region], mode: Mode = "mean") -> list[RoiResult]:
         """Measures regions and shows their curves.
@@ -240,7 +245,9 @@ class SceneSession:
         """
         grid = self._opened.grid
         voxel_mm3 = float(np.prod(grid.spacing))
-        return region_curve(frames or self._frames, region, self.settings, mode, voxel_mm3, slice_axis(grid))
+        result = region_curve(frames or self._frames, region, self.settings, mode, voxel_mm3, slice_axis(grid))
+        given = self._opened.given
+        return result if given is None or given.zero_source else from_first_phase(result)
 
     def follow_mouse(self, on: bool) -> None:
         """Shows the curve of the voxel under the mouse, or stops."""
