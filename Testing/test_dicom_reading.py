@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.dicom_protocol import acquisition_of
 from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.exam.reading import read_exam
 
@@ -128,6 +129,20 @@ def test_the_acquisition_is_read_and_silence_is_none(tmp_path):
     assert read_exam(tmp_path / "b").acquisition == Acquisition(None, None, None, 1.5, False)
     assert read_exam(tmp_path / "c").acquisition.fat_saturated is True
     assert read_exam(tmp_path / "d").acquisition == Acquisition()
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [("AX T1 NON FAT SAT", False), ("t1_fl3d_tra_non_fs", False), ("no fatsat", False), ("T1 w/o FS", False),
+     ("without fat sat", False), ("t1 nonfs", False), ("not fat-sat", False), ("non-contrast t1 fs", True),
+     ("ax t1 FatSat", True), ("t1 two fs", True), ("t1 tra", None)],
+)  # fmt: skip
+def test_fat_saturation_that_a_description_denies_is_none(description, expected):
+    data = Dataset()
+    data.SeriesDescription = description
+    assert acquisition_of(data).fat_saturated is expected
+    data.ScanOptions = "FS"  # the scanner's own word
+    assert acquisition_of(data).fat_saturated is True
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,24 @@ def test_of_a_source_with_several_phases_the_first_acquired_stands_for_each_slic
     assert {image.header.SOPInstanceUID for image in source.images} == first
 
 
+@pytest.mark.parametrize(
+    "group",
+    [lambda p: {"FrameContentSequence": item(TemporalPositionIndex=40 - p)},
+     lambda p: {"TemporalPositionSequence": item(TemporalPositionTimeOffset=60.0 * (39 - p))},
+     lambda p: {"FrameContentSequence": item(FrameAcquisitionDateTime=f"202402290910{39 - p:02d}")}],
+)  # fmt: skip
+def test_of_one_file_with_all_phases_the_frames_acquired_first_stand_for_the_slices(tmp_path, group):
+    file = tmp_path / "all.dcm"
+    write_enhanced(file, frames_of(40), group)
+    assert [image.frame for image in read_source(file).images] == [40, 80, 120]  # the last one stored is the earliest
+
+
+def test_of_frames_that_nothing_puts_in_order_the_first_one_stored_stands_for_each_slice(tmp_path):
+    file = tmp_path / "all.dcm"
+    write_enhanced(file, frames_of(40), lambda _phase: {})
+    assert [image.frame for image in read_source(file).images] == [1, 41, 81]
+
+
 @pytest.mark.parametrize("prepare", [lambda source: source, anonymized])
 def test_frames_of_an_enhanced_source_are_named_by_their_number(shared_data, tmp_path, prepare):
     file = shared_data / "dicom_enhanced_mr" / "Siemens_XA10_6_1.dcm"

@@ -122,6 +122,48 @@ def test_a_header_without_its_data_file_is_refused(tmp_path):
     assert "damaged or truncated" in refusal(path)
 
 
+def detached(path, field, voxels):
+    """Writes an NRRD header whose voxels are where a field says."""
+    sizes = " ".join(map(str, reversed(voxels.shape)))
+    path.write_text(
+        f"NRRD0004\ntype: uint16\ndimension: 3\nsizes: {sizes}\nencoding: raw\nendian: little\n{field}\n\n",
+        newline="",
+    )
+    return path
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("field", ["data file: {}", "DataFile: {}", "DATA FILE:   {}", "data file: LIST 3\n{}"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_voxels_outside_of_the_folder_of_their_header_are_refused(tmp_path, newline, field, relative):
+    voxels = scan(dtype=np.uint16)
+    (tmp_path / "voxels.raw").write_bytes(voxels.tobytes())
+    (tmp_path / "exam").mkdir()
+    place = "./../voxels.raw" if relative else tmp_path / "voxels.raw"
+    path = detached(tmp_path / "exam" / "scan.nrrd", field.format(place), voxels)
+    path.write_bytes(path.read_bytes().replace(b"\n", newline.encode()))
+    assert "outside of its folder" in refusal(path)
+
+
+def test_voxels_in_files_beside_or_below_their_header_are_read(tmp_path):
+    voxels = scan(dtype=np.uint16)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "voxels.raw").write_bytes(voxels.tobytes())
+    for index, plane in enumerate(voxels):
+        (tmp_path / "raw" / f"{index}.raw").write_bytes(plane.tobytes())
+    names = "\n".join(f"raw/{index}.raw" for index in range(len(voxels)))
+    for field in ("data file: voxels.raw", "data file: raw/%d.raw 0 4 1", f"data file: LIST\n{names}"):
+        path = detached(tmp_path / "scan.nhdr", field, voxels)
+        path.write_text(path.read_text().rstrip("\n") + "\n")
+        assert np.array_equal(read_exam(path).pre.voxels, voxels), field
+
+
+@pytest.mark.parametrize("suffix", ["h5", "tif", "mrc"])
+def test_a_file_of_another_format_under_the_name_of_an_nrrd_is_refused(tmp_path, suffix):
+    path = write(tmp_path / f"scan.{suffix}", scan(dtype=np.uint8)).rename(tmp_path / "scan.nrrd")
+    assert "damaged or truncated" in refusal(path)
+
+
 @pytest.mark.parametrize(
     "content", [b"not an image at all\n" * 40, b"NRRD0004\ntype: short\ndimension: 3\n", os.urandom(4096)]
 )

@@ -8,11 +8,11 @@ import subprocess
 import numpy as np
 import pydicom
 import pytest
-from dicom_series_writer import STEP_MM, STUDY, clock, frames_of, write_classic
+from dicom_series_writer import STEP_MM, STUDY, clock, frames_of, item, write_classic, write_enhanced
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.series_reading import read_series
+from CEKWorldLib.exam.series_reading import find_series_of, read_series
 
 FRAMES = frames_of(3)
 NINE = 9 * 3600.0
@@ -130,3 +130,17 @@ def test_other_images_of_the_study_do_not_hide_the_series(tmp_path):
     (tmp_path / "notes.txt").write_text("text")
     read = read_series(tmp_path)
     assert np.array_equal(read.frames, FRAMES) and any("EchoTime" in note for note in read.notes)
+
+
+def test_all_phases_of_one_file_may_be_larger_than_a_volume_and_no_larger_than_a_series(tmp_path):
+    file = tmp_path / "all.dcm"
+    write_enhanced(file, frames_of(8, slices=160), lambda p: {
+        "TemporalPositionSequence": item(TemporalPositionTimeOffset=60.0 * p)})  # fmt: skip
+    data = pydicom.dcmread(file)
+    data.Rows = data.Columns = 512
+    data.save_as(file)
+    assert find_series_of(file).shape == (8, 160, 512, 512)
+    data.Rows = data.Columns = 1024
+    data.save_as(file)
+    with pytest.raises(CEKWorldError, match=r"all\.dcm is too large \(1280 frames of 1024 x 1024 pixels\)"):
+        find_series_of(file)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
 pytest.importorskip("aiohttp", reason="aiohttp is not installed")
 
@@ -81,32 +85,42 @@ class Told:
     def set(self, **values) -> None:
         self.values |= values
 
+    def fail(self, error: Exception) -> None:
+        self.set(error=str(error))
 
-def uploaded(folder: Path, *files: tuple[str, bytes]) -> tuple[int, list, Told]:
+
+def answered(routes: list[web.RouteDef], method: str, path: str, data: FormData | None = None) -> tuple[int, str]:
+    """Status and text of one request."""
+
+    async def ask() -> tuple[int, str]:
+        app = web.Application()
+        app.add_routes(routes)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}/{path}"
+        async with ClientSession() as client, client.request(method, address, data=data) as response:
+            answer = response.status, await response.text()
+        await runner.cleanup()
+        return answer
+
+    return asyncio.run(ask())
+
+
+def uploaded(folder: Path, *files: tuple[str, bytes], readable: bool = True) -> tuple[int, list, Told]:
     """What becomes of files that a browser sends: status, what was opened, what the page was told."""
     opened: list[tuple[Path, str]] = []
     page = Told()
 
-    async def open_path(path: Path, name: str) -> None:
+    async def open_path(path: Path, name: str) -> bool:
         opened.append((path, name))
+        return readable
 
-    async def send() -> int:
-        app = web.Application()
-        app.add_routes(Uploads(page, folder, open_path).routes())  # type: ignore[arg-type]
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        form = FormData(quote_fields=False)  # as browsers send the folders of a name
-        for name, content in files:
-            form.add_field("file", content, filename=name)
-        async with ClientSession() as client:
-            address = f"http://127.0.0.1:{runner.addresses[0][1]}/files/upload"
-            async with client.post(address, data=form) as response:
-                status = response.status
-        await runner.cleanup()
-        return status
-
-    return asyncio.run(send()), opened, page
+    form = FormData(quote_fields=False)  # as browsers send the folders of a name
+    for name, content in files:
+        form.add_field("file", content, filename=name)
+    routes = Uploads(page, folder, open_path).routes()  # type: ignore[arg-type]
+    return answered(routes, "POST", "files/upload", form)[0], opened, page
 
 
 def test_a_folder_of_files_is_opened_as_a_folder(tmp_path):
@@ -129,6 +143,69 @@ def test_a_zip_is_unpacked_and_one_that_leads_out_is_refused_and_leaves_nothing(
     status, opened, page = uploaded(folder / "..", ("bad.zip", bad.read_bytes()))
     assert status == 400 and not opened and "leads out" in page.values["error"]
     assert not list(tmp_path.glob("upload-*")) and not list(tmp_path.parent.glob("out.dcm"))
+
+
+NRRD = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 4 4 4\nencoding: raw\n"
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["data file: /proc/self/environ", "DataFile: ../x.raw", "# \rdata file: sub/x.raw", "data file: LIST\nx.raw",
+     "data file: x%03d.raw 1 4 1", "data file: C:\\x.raw"],
+)  # fmt: skip
+def test_an_uploaded_header_cannot_have_files_of_the_host_read(tmp_path, field):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a/scan.nrrd", f"{NRRD}{field}\n\n")
+    for name, content in (("scan.nrrd", f"{NRRD}{field}\n\n".encode()), ("scan.zip", packed.getvalue())):
+        status, opened, page = uploaded(tmp_path, (name, content))
+        assert status == 400 and not opened
+        assert "scan.nrrd refers to other files for its voxels" in page.values["error"]
+        assert not list(tmp_path.iterdir())
+
+
+def test_an_uploaded_header_may_have_its_voxels_inside_or_in_a_file_beside_it(tmp_path):
+    inside = f"{NRRD}\ndata file: /not/of/the/header".encode()
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    assert uploaded(one, ("scan.nrrd", inside))[0] == 204
+    files = ("exam/scan.nhdr", f"{NRRD}data file: scan.raw\n\n".encode()), ("exam/scan.raw", bytes(64))
+    assert uploaded(two, *files)[0] == 204
+
+
+def test_an_upload_that_cannot_be_read_is_removed_and_leaves_the_files_of_the_exam_that_is_open(tmp_path):
+    shown = tmp_path / "upload-shown"
+    shown.mkdir()
+    _, ((path, _),), _ = uploaded(tmp_path, ("notes.txt", b"no image"), readable=False)
+    assert shown.is_dir() and not path.parent.exists()
+    _, ((path, _),), _ = uploaded(tmp_path, ("scan.nrrd", b"NRRD"))
+    assert path.is_file() and not shown.exists()
+
+
+def test_the_viewer_tells_whether_it_opened_an_exam(tmp_path):
+    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+    viewer = pytest.importorskip("CEKWorldLib.web.viewer", reason="slicer-core is not installed")
+    exam, page, shown = tmp_path / "scan.nrrd", Told(), []
+    sitk.WriteImage(sitk.GetImageFromArray(np.random.default_rng(0).uniform(1, 9, (3, 16, 16))), str(exam))
+    opens = SimpleNamespace(page=page, _show=shown.append)
+    assert asyncio.run(viewer.Viewer.open(opens, exam)) and [one.name for one in shown] == ["scan.nrrd"]
+    assert not asyncio.run(viewer.Viewer.open(opens, tmp_path / "gone.nrrd")) and len(shown) == 1
+    assert "gone.nrrd does not exist" in page.values["error"]
+
+
+def test_a_file_that_cannot_be_written_is_answered_with_the_reason(tmp_path):
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from CEKWorldLib.web.downloads import Downloads
+
+    def gone():
+        raise FileNotFoundError(2, "No such file or directory", "/session/upload-1/scan.nrrd")
+
+    page = Told()
+    downloads = Downloads(page, tmp_path, lambda: None, gone, lambda: [])  # type: ignore[arg-type]
+    status, text = answered(downloads.routes(), "GET", "files/phases.seq.nrrd")
+    assert status == 409 and "phases.seq.nrrd cannot be written (No such file or directory)" in text
+    assert page.values == {"exporting": "", "error": text} and not list(tmp_path.iterdir())
 
 
 def test_view_names_an_exam_that_is_not_there(capsys):

@@ -21,6 +21,7 @@ from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.dicom_files import Header, choose_series, find_images
 from CEKWorldLib.exam.dicom_planes import Plane, planes_of
+from CEKWorldLib.exam.dicom_times import Reader, date_times, numbers, temporal_position
 
 UTF8 = "ISO_IR 192"
 NEW_STUDY_DESCRIPTION = "CEKWorld: new study, the source was not DICOM"
@@ -54,6 +55,13 @@ _FACELESS = {"ABDOMEN", "BREAST", "CHEST", "KIDNEY", "LIVER", "PANCREAS", "PELVI
 _UNPAIRED = {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "LIVER", "NECK", "PANCREAS", "PELVIS", "PROSTATE", "UTERUS"}
 _SIDES = ("L", "R")  # scanners also write B for both, which ImageLaterality alone may hold
 _SAME_PLACE_MM = 0.01
+# What may tell the phases of one multi-frame file apart, whose header all frames share.
+_ORDERS_OF_FRAMES: tuple[Reader, ...] = (
+    temporal_position,
+    numbers("TemporalPositionTimeOffset"),
+    date_times("FrameReferenceDateTime"),
+    date_times("FrameAcquisitionDateTime"),
+)
 
 
 @dataclass(frozen=True)
@@ -260,14 +268,17 @@ def _first_of_each_slice(images: Sequence[SourceImage]) -> list[SourceImage]:
     orientation = images[0].plane.orientation
     normal = np.cross(orientation[:3], orientation[3:])
     heights = np.array([image.centre @ normal for image in images])
-    order = np.argsort(heights)
+    order = np.argsort(heights, kind="stable")
     places = np.cumsum(np.diff(heights[order], prepend=heights[order[0]]) > _SAME_PLACE_MM)
     slices = [[images[i] for i in order[places == place]] for place in np.unique(places)]
     return [min(here, key=_acquisition_order) for here in slices]
 
 
-def _acquisition_order(image: SourceImage) -> tuple[datetime, int]:
-    return _started(image.header) or datetime.min, int(image.header.get("InstanceNumber") or 0)
+def _acquisition_order(image: SourceImage) -> tuple[datetime, list[float], int, int]:
+    """Sorts the images of one slice in time."""
+    header, plane = image.header, image.plane
+    of_frame = [float(np.nan_to_num(read([plane])[0])) for read in _ORDERS_OF_FRAMES]
+    return _started(header) or datetime.min, of_frame, int(header.get("InstanceNumber") or 0), plane.frame
 
 
 def _started(header: Dataset) -> datetime | None:

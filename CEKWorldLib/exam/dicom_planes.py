@@ -13,7 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.checks import check_size
+from CEKWorldLib.exam.checks import MAX_SERIES_VOXELS, check_size
 from CEKWorldLib.exam.dicom_files import Header
 from CEKWorldLib.exam.dicom_pixels import stored_values
 from CEKWorldLib.exam.dicom_protocol import group_of, injection_start
@@ -81,7 +81,13 @@ def planes_of(header: Header) -> list[Plane]:
     try:
         frames: Sequence[Dataset | None] = data.get("PerFrameFunctionalGroupsSequence") or [None]
         count = int(data.get("NumberOfFrames") or 1)
-        check_size((count, data.Rows, data.Columns), file.name)
+        check_size((1, data.Rows, data.Columns), file.name)
+        # The frames may be those of many phases; the size of one volume is judged where they are sorted.
+        if count * data.Rows * data.Columns > MAX_SERIES_VOXELS:
+            raise CEKWorldError(
+                f"{file.name} is too large ({count} frames of {data.Columns} x {data.Rows} pixels); crop it or leave "
+                "phases out."
+            )
         if data.get("SamplesPerPixel", 1) != 1 or data.get("PhotometricInterpretation") != "MONOCHROME2":
             raise CEKWorldError(f"{file.name} is a colour or inverted picture, not an MR image; choose the MR series.")
         if len(frames) != count:

@@ -9,7 +9,9 @@ from pydicom.dataset import Dataset
 
 from CEKWorldLib.exam.protocol import Acquisition
 
-_FAT_SATURATED = re.compile(r"(?<![a-z])(?:fs|fat[ _-]?sat\w*|spair|spir|stir|vibrant|water|we)(?![a-z])")
+_FAT_SATURATION = r"(?:fs|fat[ _-]?sat\w*|spair|spir|stir|vibrant|water|we)(?![a-z])"
+_FAT_SATURATED = re.compile(rf"(?<![a-z]){_FAT_SATURATION}")
+_NOT_FAT_SATURATED = re.compile(rf"(?<![a-z])(?:non?|not|without|w/?o)[ _-]*{_FAT_SATURATION}")
 _GAUSS_PER_TESLA = 10_000.0
 
 
@@ -80,7 +82,11 @@ def _fat_saturated(data: Dataset, frame: Dataset | None) -> bool | None:
     suppression = str(modifier.get("SpectrallySelectedSuppression") or "")
     description = f"{data.get('SeriesDescription') or ''} {data.get('ProtocolName') or ''}".lower()
     excited = str(data.get("SpectrallySelectedExcitation") or "")
-    if "FS" in options or "FAT" in suppression or excited == "WATER" or _FAT_SATURATED.search(description):
+    if "FS" in options or "FAT" in suppression or excited == "WATER":
+        return True
+    if _NOT_FAT_SATURATED.search(description):
+        return False
+    if _FAT_SATURATED.search(description):
         return True
     return False if any(options) or suppression == "NONE" else None
 

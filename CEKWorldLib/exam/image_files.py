@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ import SimpleITK as sitk
 from CEKWorldLib.errors import CEKWorldError
 
 _FORMATS = {".nrrd": "NRRD", ".nhdr": "NRRD", ".nii": "NIfTI", ".nii.gz": "NIfTI"}
+_READERS = {"NRRD": "NrrdImageIO", "NIfTI": "NiftiImageIO"}
+_DATA_FILE = re.compile(r"data ?file\s*:(.*)", re.IGNORECASE)
 _PIECE = 1 << 24  # bytes read at a time
 _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
 
@@ -21,6 +25,26 @@ _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
 def format_of(path: Path) -> str | None:
     """The format a file's name stands for; None for names of other kinds."""
     return next((name for suffix, name in _FORMATS.items() if path.name.lower().endswith(suffix)), None)
+
+
+def data_files(path: Path) -> list[str]:
+    """What an NRRD header names as the files of its voxels, as written; nothing where they follow the header.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"NRRD":
+            return []
+        names: list[str] = []
+        until_blank = itertools.takewhile(lambda line: line.strip(b"\r\n"), file)
+        header = iter(_lines(b"".join(until_blank)))
+        for line in header:
+            if found := _DATA_FILE.match(line):
+                names.append(found[1].strip())
+                if names[-1].startswith("LIST"):  # of names, one in each line to the end of the file
+                    names += [name for name in (*header, *_lines(file.read())) if name]
+        return names
 
 
 def read_header(path: Path, format_name: str) -> sitk.ImageFileReader:
@@ -31,13 +55,19 @@ def read_header(path: Path, format_name: str) -> sitk.ImageFileReader:
         format_name: what `format_of` says.
 
     Raises:
-        CEKWorldError: empty, damaged, or without one number per voxel.
+        CEKWorldError: empty, damaged, without one number per voxel, or with voxels outside of its folder.
         OSError: it cannot be opened.
     """
     with path.open("rb") as file:
         if not file.read(1):
             raise CEKWorldError(f"{path.name} is an empty file; save or copy it again.")
+    if any(_leads_out(name) for name in data_files(path)):
+        raise CEKWorldError(
+            f"{path.name} keeps its voxels in a file outside of its folder; save it as one .nrrd file, or with the "
+            "data beside it."
+        )
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(_READERS[format_name])  # else the content chooses, and other formats refer to files as well
     reader.SetFileName(str(path))
     with _refusing_damage(path, format_name):
         reader.ReadImageInformation()
@@ -69,6 +99,17 @@ def read_voxels(reader: sitk.ImageFileReader, path: Path, format_name: str) -> s
         if format_name == "NIfTI":
             _check_length(reader, path)
         return reader.Execute()
+
+
+def _lines(content: bytes) -> list[str]:
+    """Lines as NrrdIO counts them: a carriage return alone ends one, too."""
+    return content.replace(b"\r", b"\n").decode("latin-1").split("\n")
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a file's name is absolute or climbs out of its folder, on any system."""
+    first, *others = re.split(r"[/\\]", name)
+    return not first or ":" in first or ".." in (first, *others)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from CEKWorldLib.scene.plot_line import LineStyle, PlotLine
 from CEKWorldLib.scene.provenance import Provenance, mark
 from CEKWorldLib.scene.region import Colour
 
+_TIME, _TIME_FROM_FIRST = "time after injection (s)", "time after the first phase (s)"
 _CURSOR_ROLE, _REFERENCE_ROLES = "time cursor", ("t_e", "t_l")
 _VERTICALS = (_CURSOR_ROLE, *_REFERENCE_ROLES)  # of the reader, not of the patient, so never synthetic
 _CURSOR = LineStyle((0.85, 0.45, 0.0))
@@ -51,7 +52,7 @@ class CurveChart:
             self._set_up = chart
             mark(chart, f"{self._name} curves", self._provenance)
             chart.SetTitle(chart.GetName())
-            chart.SetXAxisTitle("time after injection (s)")
+            chart.SetXAxisTitle(_TIME)
             chart.SetYAxisTitle("enhancement (%)")
             chart.SetYAxisRangeAuto(False)
             chart.EnablePointMoveAlongXOff()
@@ -67,6 +68,7 @@ class CurveChart:
         """
         chart = self.node
         was_modifying = chart.StartModify()
+        chart.SetXAxisTitle(_TIME if all(result.from_injection for result in results) else _TIME_FROM_FIRST)
         for n, (result, colour) in enumerate(zip(results, colours, strict=True)):
             self._draw(f"curve {n}", result.name, result.times_s, result.enhancement, LineStyle(colour, markers=True))
             self._draw_band(n, result, colour)

@@ -74,6 +74,7 @@ def _layout(results: Sequence[RoiResult], first_s: float, last_s: float) -> dict
     values = np.concatenate([*(result.enhancement for result in results), np.array(_LEAST_RANGE)])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     margin = 0.06 * (high - low)
+    zero = "injection start" if all(result.from_injection for result in results) else "the first phase"
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -81,7 +82,7 @@ def _layout(results: Sequence[RoiResult], first_s: float, last_s: float) -> dict
         "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM, "pad": 0},
         "xaxis": {
             **axis,
-            "title": {"text": "time after injection start (s)", "standoff": 8},
+            "title": {"text": f"time after {zero} (s)", "standoff": 8},
             "range": [first_s, last_s],
         },
         "yaxis": {

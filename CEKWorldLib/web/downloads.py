@@ -13,6 +13,7 @@ from aiohttp import web
 
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.exam.dicom_files import is_dicom
+from CEKWorldLib.exam.image_series import series_attributes
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.kinetic_tables import write_roi_curves, write_roi_statistics
 from CEKWorldLib.export.seq_nrrd import write_sequence
@@ -67,7 +68,13 @@ class Downloads:
         try:
             with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                 path = Path(folder) / name
-                await asyncio.to_thread(write, path)
+                try:
+                    await asyncio.to_thread(write, path)
+                except OSError as error:
+                    raise CEKWorldError(
+                        f"{name} cannot be written ({error.strerror}); free some space where the viewer runs, or open "
+                        "the exam again."
+                    ) from error
                 return await _send(request, path)
         except Cancelled:
             raise web.HTTPNoContent() from None
@@ -90,7 +97,7 @@ class Downloads:
 
     def _sequence(self, path: Path) -> None:
         series, provenance = self._series()
-        attributes = provenance.attributes if provenance else {}
+        attributes = series_attributes(series) | (provenance.attributes if provenance else {})
         write_sequence(path, series.grid, series.times_s.tolist(), series.frames, attributes)
 
     def _dicom(self, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import shutil
 import zipfile
 from collections.abc import Awaitable, Callable
@@ -12,10 +13,12 @@ from pathlib import Path, PurePosixPath
 from aiohttp import BodyPartReader, web
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.image_files import data_files
 from CEKWorldLib.web.page_state import Page
 
 _PIECE = 1 << 20
 _SPARE_BYTES = 1 << 28  # of the disk, left for the session's own files
+_BESIDE = re.compile(r"(?!LIST|\.)[^/\\:%]+")  # the name of one file in the same folder
 
 
 class Uploads:
@@ -24,10 +27,10 @@ class Uploads:
     Args:
         page: is told what goes wrong.
         folder: of the session.
-        open_path: opens what has come, told where it lies and what to call it.
+        open_path: opens what has come, told where it lies and what to call it; whether that succeeded.
     """
 
-    def __init__(self, page: Page, folder: Path, open_path: Callable[[Path, str], Awaitable[None]]) -> None:
+    def __init__(self, page: Page, folder: Path, open_path: Callable[[Path, str], Awaitable[bool]]) -> None:
         self._page, self._folder, self._open = page, folder, open_path
         self._numbers = itertools.count(1)
 
@@ -39,12 +42,15 @@ class Uploads:
         folder.mkdir()
         try:
             path, name = await self._stored(request, folder)
+            await asyncio.to_thread(_refuse_references, folder)
         except (CEKWorldError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             self._page.set(error=str(error) if isinstance(error, CEKWorldError) else _unwritten(error))
             return web.Response(status=400)
-        await self._open(path, name)
-        self._remove_others(folder)
+        if await self._open(path, name):
+            self._remove_others(folder)
+        else:  # what was open stays open, and is exported from its own folder
+            shutil.rmtree(folder, ignore_errors=True)
         return web.Response(status=204)
 
     async def _stored(self, request: web.Request, folder: Path) -> tuple[Path, str]:
@@ -86,6 +92,17 @@ def inner_path(name: str) -> Path:
     if path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]:
         raise CEKWorldError("A file's name leads out of its folder; pack the exam anew.")
     return Path(*path.parts)
+
+
+def _refuse_references(folder: Path) -> None:
+    """Refuses headers that would have files of this machine read, which are not the uploader's.
+
+    Raises:
+        CEKWorldError: one keeps its voxels elsewhere than in one file beside it.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file() and not all(map(_BESIDE.fullmatch, data_files(path))):
+            raise CEKWorldError(f"{path.name} refers to other files for its voxels; save it as one .nrrd file.")
 
 
 def _unpacked(archive: Path) -> Path:

@@ -113,15 +113,21 @@ class Viewer:
         self.synthesis.close()
         await asyncio.sleep(0)  # its last message leaves
 
-    async def open(self, path: Path, name: str = "") -> None:
-        """Opens a volume or a series in place of what is open; what cannot be read leaves it in its place."""
+    async def open(self, path: Path, name: str = "") -> bool:
+        """Opens a volume or a series in place of what is open; what cannot be read leaves it in its place.
+
+        Returns:
+            Whether it was opened; if not, the page shows why.
+        """
         self.page.set(opening=name or path.name, error="", playing=False)
         try:
             self._show(await asyncio.to_thread(open_exam, path, name))
         except CEKWorldError as error:
             self.page.fail(error)
+            return False
         finally:
             self.page.set(opening="")
+        return True
 
     def synthesize(self) -> None:
         """Begins to synthesize, the slice on screen first."""
