@@ -188,7 +188,7 @@ class WorkerClient(SynthesisClient):
         self._tell(Status("closed"))
         self._fail_all(WorkerError("cancelled", "The viewer was closed."))
         if is_gone:
-            self._held.folder.remove()
+            self._leave_nothing()
         else:
             self._write(Quit())
 
@@ -309,19 +309,23 @@ class WorkerClient(SynthesisClient):
         if transport is not self._transport:
             return
         if self.status.state in ("failed", "closed"):
-            self._held.folder.remove()
+            self._leave_nothing()
             return
         reason = f"The synthesis process ended unexpectedly ({_how(code)})."
         self._attempts += 1
         if self._attempts >= _ATTEMPTS:
             message = f"{reason} It was started {_ATTEMPTS} times in vain; see its output for the cause."
             self._give_up(WorkerError("died", message))
-            self._held.folder.remove()  # a transport that has ended tells no further end
+            self._leave_nothing()  # a transport that has ended tells no further end
             return
         # First, so that what a viewer asks for on hearing of the failures waits for the next worker.
         self._start(Status("restarting", f"{reason} It is being started again; what is shown stays."))
         for lane in self._lanes:
             lane.fail_running(WorkerError("died", f"{reason} It is being started again; repeat what you asked for."))
+
+    def _leave_nothing(self) -> None:
+        self._held.exam = None  # Windows does not remove files that are mapped
+        self._held.folder.remove()
 
     def _give_up(self, error: WorkerError) -> None:
         self._tell(Status("failed", str(error)))
