@@ -285,6 +285,16 @@ def test_the_hot_spot_is_the_brightest_3x3_in_one_slice():
     assert np.argwhere(spot).min(0).tolist() == [2, 20, 30] and np.argwhere(spot).max(0).tolist() == [2, 22, 32]
 
 
+def test_a_folder_with_a_manifest_of_something_else_is_never_overwritten(tmp_path, capsys):
+    site = tmp_path / "site"
+    site.mkdir()
+    for content in ('{"name": "my web app", "icons": []}', "[]", "7", "no JSON"):
+        (site / "manifest.json").write_text(content)
+        assert main(["models", "pack", str(tmp_path), "--output", str(site), "--overwrite"]) == USER_ERROR
+        assert "site is there and is no model folder" in capsys.readouterr().err
+        assert (site / "manifest.json").read_text() == content
+
+
 def test_models_verify_names_a_damaged_file(tmp_path, model, capsys):
     assert main(["models", "verify", model]) == OK
     assert "whole" in capsys.readouterr().out

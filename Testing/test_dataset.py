@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from contrast_phantom import TIMES_S
 from exam_archive import CANARY, frames, table, write_archive, write_one_series, write_phase_files, write_study
 
@@ -252,6 +254,87 @@ def test_a_folder_that_is_no_data_set_is_not_built_into(tmp_path):
     with pytest.raises(CEKWorldError, match="is no data set"):
         build(tmp_path / "a", tmp_path / "out", PLAN)
     assert (tmp_path / "out" / "exams" / "mine").is_dir()
+
+
+@pytest.mark.parametrize(
+    "description", ['{"channel_names": {"0": "MR"}, "labels": {}, "version": 1}', "[1]", "", '{"version": 1}']
+)
+def test_a_data_set_of_another_tool_is_left_as_it_is(tmp_path, description):
+    write_one_series(tmp_path / "a", "p", frames())
+    (tmp_path / "out" / "exams" / "mine").mkdir(parents=True)
+    (tmp_path / "out" / "dataset.json").write_text(description)
+    with pytest.raises(CEKWorldError, match="is no data set"):
+        build(tmp_path / "a", tmp_path / "out", PLAN)
+    assert (tmp_path / "out" / "exams" / "mine").is_dir()
+    assert (tmp_path / "out" / "dataset.json").read_text() == description
+    assert not private_folder(tmp_path / "out").exists()
+
+
+def write_nifti(path, phases, **sidecar):
+    """A 4-D file, and its BIDS sidecar ``name.json``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.JoinSeries([sitk.GetImageFromArray(phase.astype(np.float32)) for phase in phases])
+    image.SetSpacing((2.7, 2.7, 4.0, 1.0))
+    sitk.WriteImage(image, str(path))
+    path.with_name(path.name.removesuffix(".nii.gz") + ".json").write_text(json.dumps(sidecar))
+
+
+def test_the_name_of_a_sidecar_is_not_in_the_cache(tmp_path):
+    write_nifti(tmp_path / "a" / f"{CANARY}_4.nii.gz", frames(), VolumeTiming=[0, 120, 240, 360])
+    (outcome,) = build(tmp_path / "a", tmp_path / "out", PLAN)
+    (exam,) = open_exams(tmp_path / "out")
+    assert outcome.status == "accepted" and exam.record.time_source == "VolumeTiming of the sidecar"
+    texts = [path.read_text() for path in (tmp_path / "out").rglob("*") if path.suffix in (".json", ".csv")]
+    assert len(texts) == 4 and CANARY not in "".join(texts)
+
+
+def test_files_whose_names_differ_after_a_dot_are_different_exams(tmp_path):
+    for number in (1, 2):
+        name = f"1.2.840.113619.2.{number}.nii.gz"
+        write_nifti(tmp_path / "a" / "p" / name, frames(number), VolumeTiming=[0, 120, 240, 360])
+    outcomes = build(tmp_path / "a", tmp_path / "out", PLAN)
+    assert [outcome.status for outcome in outcomes] == ["accepted"] * 2
+    first, second = (exam.record for exam in open_exams(tmp_path / "out"))
+    assert first.patient == second.patient and first.name != second.name
+
+
+def test_exams_that_cannot_be_told_apart_are_rejected_even_where_one_is_in_the_cache(tmp_path):
+    file = tmp_path / "a" / "p" / "x.nii.gz"
+    write_nifti(file, frames(), VolumeTiming=[0, 120, 240, 360])
+    (outcome,) = build(tmp_path / "a", tmp_path / "out", PLAN)
+    assert outcome.status == "accepted"
+    sitk.WriteImage(sitk.ReadImage(str(file)), str(file.with_name("x.nii")))
+    outcomes = build(tmp_path / "a", tmp_path / "out", PLAN)
+    assert [outcome.reason for outcome in outcomes] == [building.SAME_NAME] * 2
+    assert open_exams(tmp_path / "out") == []
+
+
+def test_corrected_times_and_exchanged_files_make_an_exam_anew(tmp_path):
+    """All of them without a change in size."""
+
+    def record():
+        build(tmp_path / "a", tmp_path / "out", PLAN)
+        (exam,) = open_exams(tmp_path / "out")
+        return exam.record
+
+    file = tmp_path / "a" / "p" / "x.nii.gz"
+    write_nifti(file, frames(), VolumeTiming=[0, 120, 240, 360])
+    assert record().times_s == (90.0, 210.0, 330.0)
+    sidecar = file.with_name("x.json")
+    sidecar.write_text(sidecar.read_text().replace("240", "250"))
+    assert record().times_s == (90.0, 220.0, 330.0)
+    times = file.with_name("times.csv")
+    times.write_text("-30\n80\n200\n320\n")
+    before = record()
+    assert before.times_s == (80.0, 200.0, 320.0)
+    assert record() == before
+    status = times.stat()
+    times.write_text("-30\n70\n200\n320\n")
+    os.utime(times, ns=(status.st_atime_ns, status.st_mtime_ns))
+    before = record()
+    assert before.times_s == (70.0, 200.0, 320.0)
+    os.utime(file, ns=(0, 0))
+    assert record().origin != before.origin
 
 
 def test_an_archive_without_exams_and_a_table_without_columns_are_refused(tmp_path):

@@ -168,7 +168,8 @@ def test_shipped_weights_are_trained_on_real_exams_and_packed(exams, tmp_path, c
     assert any(name.startswith("autoencoder") for name in changed)
     assert any(name.startswith("image_encoder") for name in changed)
     assert model_metadata(tmp_path / "run/model")["trained_on_simulated_data"] is False
-    assert "Real exams from a local archive" in (tmp_path / "run/model/docs/README.md").read_text()
+    card = (tmp_path / "run/model/docs/README.md").read_text()
+    assert "Real exams from a local archive" in card and "model 'compact'" in card
 
     assert main(["model", "pack", str(tmp_path / "run"), "--output", str(tmp_path / "packed"), "--name", "ours"]) == 0
     packed = load_model(tmp_path / "packed")

@@ -50,6 +50,22 @@ def test_anonymized_phases_hold_nothing_of_the_patient_and_still_belong_together
     )[0][0].PatientID  # fmt: skip
 
 
+def test_uids_that_break_the_rules_are_replaced_like_others(exam, tmp_path):
+    folder = tmp_path / "exam"
+    folder.mkdir()
+    for number, file in enumerate(sorted(exam.iterdir()), start=1):
+        data = pydicom.dcmread(file)
+        with config.disable_value_validation():
+            data.SOPInstanceUID, data.SeriesInstanceUID = f"1.2.003.{number}", "1.2.004.5"
+            data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+            data.save_as(folder / file.name)
+    source = anonymized(read_source(folder))
+    assert len({header.SOPInstanceUID for header in source.headers}) == 6
+    assert len({header.SeriesInstanceUID for header in source.headers}) == 1
+    done = export_phases(synthesized(folder), source, PROVENANCE, tmp_path / "out")
+    assert not any(b"1.2.00" in file.read_bytes() for file in done.folder.rglob("*.dcm"))
+
+
 def test_the_command_exports_quietly_about_the_patient(exam, tmp_path, capfd, caplog):
     series = synthesized(exam)
     facts = {"model": "compact", "model_sha256": "ab" * 32, "seed": "3", "Synthetic": "1"}

@@ -120,6 +120,24 @@ def test_the_command_exports_a_synthesis_marked_as_such(exam, series, tmp_path, 
     assert "SYNTHETIC" in shown.out and "ZZPHI" not in shown.out + shown.err
 
 
+def test_anonymized_regions_have_numbers_for_names(exam, series, tmp_path):
+    sequence = tmp_path / "phases.seq.nrrd"
+    write_sequence(sequence, series.grid, series.times_s, list(series.frames), {"CEKWorld.Synthetic": "1"})
+    options = []
+    for index, name in enumerate(("ZZPHI_JOHN_12345678", "ZZPHI_muscle")):
+        labels = np.zeros(series.grid.shape, np.float32)
+        labels[3, 10:14, 10 * index : 10 * index + 4] = 1
+        sitk.WriteImage(series.grid.like(labels).to_image(), str(tmp_path / f"{name}.nrrd"))
+        options += ["--roi", str(tmp_path / f"{name}.nrrd")]
+    options += ["--tissue", "ZZPHI_muscle", "--mode", "hottest", "--anonymize"]
+    command = ["export-results", str(sequence), "--source", str(exam), "--output", str(tmp_path / "out")]
+    assert main([*command, *options]) == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    assert not any(b"ZZPHI" in path.read_bytes() for path in folder.iterdir())
+    names = [str(s.SegmentLabel) for s in pydicom.dcmread(folder / "regions.dcm").SegmentSequence]
+    assert {"region 1", "region 2"} <= set(names) and all(name.startswith("region ") for name in names)
+
+
 @pytest.mark.parametrize("address", ["dicom_web", "dimse"])
 def test_a_real_archive_stores_every_kind_and_gives_it_back_unchanged(
     address, exam, series, measured, tmp_path, monkeypatch

@@ -176,7 +176,7 @@ def test_a_4d_nifti_takes_its_times_from_a_bids_sidecar(tmp_path, name, key):
     path = nifti(tmp_path / name)
     (tmp_path / "series.json").write_text(json.dumps({"RepetitionTime": 0.005, key: [30, 90.5, 160]}))
     read = read_series(path, injection_s=20)
-    assert read.times_s.tolist() == [-20, 40.5, 110] and read.time_sources == (f"{key} of series.json",) * 3
+    assert read.times_s.tolist() == [-20, 40.5, 110] and read.time_sources == (f"{key} of the sidecar",) * 3
 
 
 @pytest.mark.parametrize(

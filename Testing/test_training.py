@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +19,11 @@ from tiny_model import TINY, tiny_model
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.bundle import load_model, save_model
+from CEKWorldLib.models.folders import CARD, model_metadata
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.simulation.labels import Label
+from CEKWorldLib.training import bank as bank_module
+from CEKWorldLib.training import card
 from CEKWorldLib.training import configuration as configurations
 from CEKWorldLib.training.acquisition_times import training_times
 from CEKWorldLib.training.bank import Bank, build, layout
@@ -307,12 +313,72 @@ def test_fine_tuning_starts_from_the_weights_it_is_given(bank, tmp_path):
         TINY, DataPlan(3), (StagePlan("d", "decoder", Schedule(1, 1, 2, 64, learning_rate=0.0)),)
     )
     train(still, tmp_path / "run", tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
+    assert model_metadata(tmp_path / "model")["trained_on_simulated_data"] is False  # the given one does not say so
+    assert "model 'given'" in (tmp_path / "model" / CARD).read_text()
     tuned = load_model(tmp_path / "model").state_dict()
     for name, weight in given.state_dict().items():
         torch.testing.assert_close(tuned[name], weight, atol=1e-3, rtol=1e-3, msg=name)
     other = replace(still, model=replace(TINY, embedding=32))
     with pytest.raises(CEKWorldError, match="does not fit"):
         train(other, tmp_path / "run", tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
+
+
+def test_what_is_no_model_is_refused_before_training_begins(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/manifest.json").write_text('{"name": "my own"}')
+    with pytest.raises(CEKWorldError, match="no model folder"):
+        train(TrainingConfiguration(TINY, DataPlan(3), ()), tmp_path, tmp_path / "model", CPU, 0, 1)
+    assert (tmp_path / "model/manifest.json").read_text() == '{"name": "my own"}'
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("said", "exams", "simulated"), [(True, None, True), (False, None, False), (None, None, False), (True, "e", False)]
+)
+def test_a_model_that_starts_from_another_says_what_that_one_has_seen(tmp_path, said, exams, simulated):
+    metadata = {"name": "theirs", "training_data": "1000 exams of Hospital H."}
+    metadata |= {} if said is None else {"trained_on_simulated_data": said}
+    text = "# theirs\n\n## Licence\nFor research at H alone.\n\n## Measured quality\nGood.\n"
+    save_model(tiny_model(), tmp_path / "given", metadata, text)
+    configuration = TrainingConfiguration(TINY, DataPlan(3, exams=exams and Path(exams), exam_share=0.5), ())
+    ancestor = card.Ancestor.of(str(tmp_path / "given"))
+    made = card.model_metadata(configuration, 0, "0", ancestor)
+    text = card.model_card(configuration, made, ancestor)
+    assert made["trained_on_simulated_data"] is simulated and made["training"]["init"] == "theirs"
+    assert made["data_type"] == ("simulated" if simulated else "real")
+    assert "started from the model 'theirs'" in text and "--init theirs" in text
+    assert "1000 exams of Hospital H." in made["training_data"] and made["training_data"] in text
+    assert "For research at H alone." in text and "Good." not in text
+    assert ("has seen no patient" in text) is simulated
+    assert "No patient data" not in text and "no weights of others" not in text
+
+
+def test_the_licence_of_the_shipped_model_is_taken_over_and_a_model_from_nothing_names_no_other():
+    assert card.Ancestor.of("compact").simulated and card.Ancestor.of("compact").licence == card.SIMULATED_LICENCE
+    configuration = TrainingConfiguration(TINY, DataPlan(3), ())
+    alone = card.model_metadata(configuration, 0, "0")
+    assert alone["trained_on_simulated_data"] is True and alone["training"]["init"] is None
+    assert "started from" not in card.model_card(configuration, alone)
+
+
+def slow_slab(folder: Path, index: int, _seed: int) -> None:
+    """Hears Ctrl-C, as all processes of a terminal do."""
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+    (folder / f"{index}.made").touch()
+
+
+def test_ctrl_c_ends_the_bank_with_the_slabs_in_the_making(tmp_path, monkeypatch):
+    def interrupted(jobs, **_):
+        yield next(iter(jobs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bank_module, "_make_slab", slow_slab)
+    monkeypatch.setattr(bank_module, "tqdm", interrupted)
+    monkeypatch.setattr(bank_module, "layout", lambda slabs: {"done": ((slabs,), "bool")})
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path, 40, workers=1)
+    assert 1 <= len(list(tmp_path.glob("*.made"))) < 10
 
 
 def test_train_goes_from_simulator_to_model_folder(tmp_path):

@@ -55,7 +55,9 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("--maps", action="store_true", help="write the maps of all statistics as well")
     parser.add_argument(
-        "--anonymize", action="store_true", help="new patient, study and UIDs, no dates and no free text"
+        "--anonymize",
+        action="store_true",
+        help="new patient, study and UIDs, no dates and no free text; regions get numbers",
     )
     add_region_options(parser, required=True)
     add_definition_options(parser)
@@ -68,16 +70,16 @@ def run(args: argparse.Namespace) -> None:
         raise CEKWorldError("--output lies in the folder of the source, which is left as it is; name another one.")
     from CEKWorldLib.cli.kinetic_input import map_settings, maps_of, regions_of, settings_of
     from CEKWorldLib.cli.series_input import progress_bar, series_of
-    from CEKWorldLib.dicom.anonymize import anonymized
+    from CEKWorldLib.dicom.anonymize import anonymized, anonymous_regions
     from CEKWorldLib.dicom.marking import Provenance
     from CEKWorldLib.dicom.results import export_results
     from CEKWorldLib.dicom.source import read_source
 
     series, settings = series_of(args), settings_of(args)
     source = read_source(args.source, args.source_series)
-    if args.anonymize:
-        source = anonymized(source)
     results = regions_of(args, series, settings)
+    if args.anonymize:
+        source, results = anonymized(source), anonymous_regions(results)
     maps = maps_of(series, map_settings(settings, series)) if args.maps else {}
     provenance = Provenance.of(series.made_by) if series.synthetic else None
     with progress_bar() as show:

@@ -152,11 +152,10 @@ def run_import(args: argparse.Namespace) -> None:
 
 def _check_output(folder: Path, overwrite: bool) -> None:
     """Refuses to replace what is no model folder, or one without being told to."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / "manifest.json").is_file():
-        raise CEKWorldError(f"{folder} is there and is no model folder. Give another --output.")
-    if not overwrite:
+    from CEKWorldLib.models.folders import refuse_foreign
+
+    refuse_foreign(folder)
+    if not overwrite and folder.exists() and any(folder.iterdir()):
         raise CEKWorldError(f"{folder} holds a model. Give another --output, or --overwrite to replace it.")
 
 

@@ -15,11 +15,13 @@ from pydicom.dataset import Dataset
 
 from CEKWorldLib.dataset.timing import TIMES_FILES
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.bids_sidecar import sidecar_of
 from CEKWorldLib.exam.dicom_files import is_dicom, parse
 from CEKWorldLib.exam.image_files import format_of, read_header
 from CEKWorldLib.exam.phase_files import phase_sets, phases_beside
 
 _PHASE_FOLDERS = ("images", "imagestr", "imagests")  # hold one folder or set of files for each patient
+_SUFFIXES = (".seq.nrrd", ".nrrd", ".nhdr", ".nii.gz", ".nii")
 _LOOKED_AT = 20  # files of a folder without an image among them make it no DICOM folder
 
 
@@ -43,12 +45,26 @@ class Found:
     problem: str = ""
 
     def files(self) -> list[Path]:
-        """What it is read from, times files included."""
+        """What it is read from, `times_files` included."""
         folder = self.path if self.path.is_dir() else self.path.parent
         if self.layout == "dicom":
             return sorted(file for file in folder.rglob("*") if file.is_file())
         own = phases_beside(self.path) if self.layout == "phase files" else [self.path]
-        return own + [folder / name for name in TIMES_FILES if (folder / name).is_file()]
+        return own + self.times_files()
+
+    def times_files(self) -> list[Path]:
+        """Those that say nothing but times: of the folder, and beside a NIfTI file its sidecar."""
+        folder = self.path if self.path.is_dir() else self.path.parent
+        files = [folder / name for name in TIMES_FILES]
+        if self.layout == "sequence" and format_of(self.path) == "NIfTI":
+            files.append(sidecar_of(self.path))
+        return [file for file in files if file.is_file()]
+
+
+def stem(path: Path) -> str:
+    """A file's name without the suffix of its format; other dots are part of the name, as those of a UID."""
+    suffix = next((suffix for suffix in _SUFFIXES if path.name.lower().endswith(suffix)), "")
+    return path.name[: len(path.name) - len(suffix)]
 
 
 def find_exams(root: Path, progress: Callable[[int], None] | None = None) -> list[Found]:
@@ -97,8 +113,8 @@ def _image_files(root: Path, files: list[Path]) -> Iterator[Found]:
     for file in images:
         if file not in taken and _has_phases(file):
             folders = [part for part in file.relative_to(root).parts[:-1] if part.lower() not in _PHASE_FOLDERS]
-            stem = file.name.split(".", 1)[0]
-            yield Found(file, folders[0] if folders else stem, "/".join([*folders, stem]), "sequence")
+            name = stem(file)
+            yield Found(file, folders[0] if folders else name, "/".join([*folders, name]), "sequence")
 
 
 def _has_phases(file: Path) -> bool:

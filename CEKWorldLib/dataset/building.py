@@ -12,23 +12,25 @@ import json
 import multiprocessing
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import SimpleITK as sitk
 
-from CEKWorldLib.dataset.archive import Found, find_exams
+from CEKWorldLib.dataset.archive import Found, find_exams, stem
 from CEKWorldLib.dataset.cache import (
     DESCRIPTION,
     EXAMS,
     VERSION,
     CachedExam,
     ExamRecord,
+    read_description,
     write_exam,
 )
 from CEKWorldLib.dataset.identity import Anonymizer, Fractions
@@ -42,6 +44,7 @@ from CEKWorldLib.exam.series_reading import find_series_of, load_series
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.atomic import replacing
 
+SAME_NAME = "Another exam has the same patient and file name; rename one of them, or leave one out."
 UNREADABLE = "The reader refuses it; sources.csv in the private folder says why."
 
 
@@ -68,7 +71,7 @@ class Plan:
     def row(self, found: Found) -> TableRow:
         """What the table says of an exam."""
         path = found.path
-        names = (found.patient, found.study, path.name, path.name.split(".", 1)[0])
+        names = (found.patient, found.study, path.name, stem(path))
         return next((self.table[n.lower()] for n in names if n.lower() in self.table), TableRow())
 
 
@@ -97,12 +100,22 @@ class _Job:
         return self.output / EXAMS / self.name
 
     def origin(self) -> str:
-        """A hash of the files' sizes and of all that was asked for."""
-        plan = self.plan
-        asked = (plan.settings, plan.rules, plan.row(self.found), plan.fractions, plan.anatomy, plan.injection)
+        """A hash of the files' sizes and dates, of what times files hold, and of all that was asked for."""
+        plan, problem = self.plan, self.found.problem
+        asked = (problem, plan.settings, plan.rules, plan.row(self.found), plan.fractions, plan.anatomy, plan.injection)
         place = self.found.path.parent  # an archive that was moved as a whole is the same
-        sizes = [(str(file.relative_to(place)), file.stat().st_size) for file in self.found.files()]
-        return self.anonymizer.name("origin", repr((sizes, asked, VERSION)))
+        times = self.found.times_files()
+        # Times are corrected without a change in size, and are small enough to be read.
+        files = [
+            (str(file.relative_to(place)), file.read_bytes() if file in times else _size_and_date(file))
+            for file in self.found.files()
+        ]
+        return self.anonymizer.name("origin", repr((files, asked, VERSION)))
+
+
+def _size_and_date(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 class BuildProgress:
@@ -139,11 +152,12 @@ def build(
         CEKWorldError: nothing to build from, or no place to write to.
     """
     progress = progress or BuildProgress()
+    _refuse_foreign(output)
     found = find_exams(archive, progress.looking)
     private = private_folder(output)
     anonymizer = Anonymizer.from_file(private / "key")
     _describe(output, plan)
-    jobs = list(_jobs(found, anonymizer, plan, output))
+    jobs = _jobs(found, anonymizer, plan, output)
     progress.begin(len(jobs))
     _remove_others(output, jobs)
     results: list[Result] = []
@@ -164,6 +178,18 @@ def private_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.private")
 
 
+def _refuse_foreign(output: Path) -> None:
+    """What is there must be a data set of ours: exams in it that the archive does not hold are deleted."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    try:
+        read_description(output)
+    except CEKWorldError as error:
+        raise CEKWorldError(
+            f"{output} is there and is no data set of this version of CEKWorld. Choose another --output."
+        ) from error
+
+
 def _describe(output: Path, plan: Plan) -> None:
     description = {
         "version": VERSION,
@@ -173,8 +199,6 @@ def _describe(output: Path, plan: Plan) -> None:
         "anatomy": plan.anatomy,
         "injection": asdict(plan.injection),
     }
-    if output.exists() and not (output / DESCRIPTION).is_file() and (not output.is_dir() or any(output.iterdir())):
-        raise CEKWorldError(f"{output} is there and is no data set. Choose another --output.")
     try:
         (output / EXAMS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -183,11 +207,15 @@ def _describe(output: Path, plan: Plan) -> None:
         path.write_text(json.dumps(description, indent=1) + "\n")
 
 
-def _jobs(found: Sequence[Found], anonymizer: Anonymizer, plan: Plan, output: Path) -> Iterator[_Job]:
+def _jobs(found: Sequence[Found], anonymizer: Anonymizer, plan: Plan, output: Path) -> list[_Job]:
+    """One for each exam; those that would write into one folder are to be rejected."""
+    jobs = []
     for exam in found:
         patient = anonymizer.name("patient", exam.patient)
         name = f"{patient}-{anonymizer.name('study', exam.patient, exam.study)[:6]}"
-        yield _Job(exam, name, patient, anonymizer, plan, output)
+        jobs.append(_Job(exam, name, patient, anonymizer, plan, output))
+    count = Counter(job.name for job in jobs)
+    return [job if count[job.name] == 1 else replace(job, found=replace(job.found, problem=SAME_NAME)) for job in jobs]
 
 
 def _remove_others(output: Path, jobs: Sequence[_Job]) -> None:

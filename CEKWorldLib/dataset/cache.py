@@ -28,6 +28,7 @@ from CEKWorldLib.exam.protocol import Acquisition, Anatomy, Injection
 
 VERSION = 1
 DESCRIPTION, EXAMS = "dataset.json", "exams"
+_SECTIONS = {"version", "splits", "settings", "rules"}  # other tools, nnU-Net for one, have a dataset.json too
 _RECORD, _PRE, _ENHANCEMENT = "exam.json", "pre.npy", "enhancement.npy"
 
 
@@ -150,7 +151,11 @@ def read_description(folder: Path) -> dict[str, Any]:
         description = json.loads((folder / DESCRIPTION).read_text())
     except (OSError, ValueError) as error:
         raise CEKWorldError(f"{folder} is no data set; make one with cekworld dataset build.") from error
-    if description.get("version") != VERSION:
+    if not isinstance(description, dict) or not description.keys() >= _SECTIONS:
+        raise CEKWorldError(
+            f"{folder / DESCRIPTION} is of no data set of CEKWorld; make one with cekworld dataset build."
+        )
+    if description["version"] != VERSION:
         raise CEKWorldError(f"{folder} was built by another version of CEKWorld; build the data set again.")
     return description
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from pydicom.dataset import Dataset
@@ -10,12 +12,13 @@ from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
 from CEKWorldLib.dicom.source import UTF8, Source, SourceImage, complete, take_over
+from CEKWorldLib.kinetics.roi import RoiResult
 
 # What is kept is named, rather than what is removed: a field nobody thought of is then not passed on. It is what
 # PS3.15 annex E leaves in place of the attributes used here; free texts, devices, people, dates and places go.
 _KEPT_COMMON = ("PatientPosition", "BodyPartExamined", "Laterality", "ImageLaterality")
 _KEPT_HEADER = (
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "InstanceNumber", "ImageType", "Rows", "Columns",
+    "SOPClassUID", "Modality", "InstanceNumber", "ImageType", "Rows", "Columns",
     "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
     "SpacingBetweenSlices", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength",
     "ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime",
@@ -58,12 +61,20 @@ def anonymized(source: Source) -> Source:
     common.StudyDate, common.StudyTime = _STARTED.strftime("%Y%m%d"), _STARTED.strftime("%H%M%S")
 
     headers = {id(header): _anonymous_header(header) for header in source.headers}
-    for header in headers.values():
+    for original in source.headers:
+        header = headers[id(original)]
         for keyword in ("SOPInstanceUID", "SeriesInstanceUID"):
-            setattr(header, keyword, replaced(header[keyword].value))
+            setattr(header, keyword, replaced(original.get(keyword, "")))
         header.update(common)
     images = tuple(SourceImage(headers[id(image.header)], image.plane) for image in source.images)
     return Source(complete(common), images, _STARTED)
+
+
+def anonymous_regions(results: Iterable[RoiResult]) -> list[RoiResult]:
+    """The same regions as "region 1", "region 2", ...: a region's name, mostly that of a file, may be the patient's."""
+    results = list(results)
+    names = {result.name: f"region {number}" for number, result in enumerate(results, start=1)}
+    return [replace(result, name=names[result.name], reference=names.get(result.reference, "")) for result in results]
 
 
 def _anonymous_header(header: Dataset) -> Dataset:

@@ -14,14 +14,19 @@ _KEYS = ("VolumeTiming", "FrameTimesStart")
 _MAX_BYTES = 1 << 20  # converters write a few kB
 
 
+def sidecar_of(path: Path) -> Path:
+    """Where the sidecar of ``name.nii`` or ``name.nii.gz`` lies, if there is one: ``name.json``."""
+    return path.with_name(path.name[: path.name.lower().rindex(".nii")] + ".json")
+
+
 def sidecar_times(path: Path, phases: int) -> PhaseTimes | None:
     """Times after the first volume; None where no such file tells one for every phase.
 
     Args:
-        path: ``name.nii`` or ``name.nii.gz``; the sidecar is ``name.json``.
+        path: ``name.nii`` or ``name.nii.gz``.
         phases: how many there are.
     """
-    sidecar = path.with_name(path.name[: path.name.lower().rindex(".nii")] + ".json")
+    sidecar = sidecar_of(path)
     try:
         if sidecar.stat().st_size > _MAX_BYTES:
             return None
@@ -31,5 +36,6 @@ def sidecar_times(path: Path, phases: int) -> PhaseTimes | None:
     for key in _KEYS:
         values = content.get(key) if isinstance(content, dict) else None
         if isinstance(values, list) and len(values) == phases and all(isinstance(v, (int, float)) for v in values):
-            return PhaseTimes(np.array(values, float), (f"{key} of {sidecar.name}",) * phases)
+            # Without the file's name, which may be a patient's: sources are kept where nobody may be named.
+            return PhaseTimes(np.array(values, float), (f"{key} of the sidecar",) * phases)
     return None

@@ -73,6 +73,22 @@ def verify(folder: Path) -> str:
     return manifest[str(WEIGHTS)]["sha256"]
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Refuses a folder to write to that holds something, but no model: it would be deleted.
+
+    Raises:
+        CEKWorldError: it is there, and its manifest is none of ours.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except CEKWorldError:
+        manifest = {}
+    if not isinstance(manifest, dict) or str(WEIGHTS) not in manifest:
+        raise CEKWorldError(f"{folder} is there and is no model folder. Give another --output.")
+
+
 def model_metadata(name_or_folder: str | Path) -> dict[str, Any]:
     """The metadata of a model folder."""
     return read_json(model_folder(name_or_folder) / METADATA)

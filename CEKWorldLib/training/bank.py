@@ -8,6 +8,7 @@ of the same ones. Slabs are made in parallel processes.
 from __future__ import annotations
 
 import json
+import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,11 +99,19 @@ def build(folder: Path, slabs: int, seed: int = 0, workers: int = 2) -> Bank:
             open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape).flush()
         note.write_text(json.dumps(description))
     missing = np.flatnonzero(~np.array(Bank.open(folder)["done"]))
-    with ProcessPoolExecutor(max_workers=workers) as pool:
+    pool = ProcessPoolExecutor(max_workers=workers, initializer=_leave_interrupts_to_the_parent)
+    try:
         jobs = [pool.submit(_make_slab, folder, int(index), seed) for index in missing]
         for job in tqdm(as_completed(jobs), total=len(jobs), desc="simulating", unit="slab", disable=not jobs):
             job.result()
+    finally:  # Ctrl-C waits for the slabs in the making, not for those in the queue
+        pool.shutdown(cancel_futures=True)
     return Bank.open(folder)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """In a process of its own, which would answer Ctrl-C with a failed slab and go on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _make_slab(folder: Path, index: int, seed: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.folders import CARD, METADATA, model_folder, read_json
 from CEKWorldLib.training.configuration import TrainingConfiguration
 
 LIMITS = (
@@ -13,19 +17,58 @@ LIMITS = (
     "contrast agent was given; enhancement shown may be absent in the patient, and real lesions may be missed. Not for "
     "diagnosis or treatment."
 )
+_SIMULATOR = "Simulated exams only (CEKWorld's procedural physics simulator; breast, abdomen and brain)"
 SIMULATED_DATA = (
-    "Simulated exams only (CEKWorld's procedural physics simulator; breast, abdomen and brain). The model has seen no "
-    "patient. What it draws on a real scan is what the simulator's population would do."
+    f"{_SIMULATOR}. The model has seen no patient. What it draws on a real scan is what the simulator's population "
+    "would do."
 )
+# Where the model it starts from is not known to be of simulated data alone, nothing is said of patients not seen.
+SIMULATED_RUN_DATA = f"{_SIMULATOR} in this run."
 REAL_DATA = "{what}. What it draws is what the patients of that archive would do."
 SIMULATED_LICENCE = "Apache License 2.0. No patient data and no weights of others went into it."
+SIMULATED_RUN_LICENCE = "What this run added: Apache License 2.0."
 REAL_LICENCE = "The archive's licence and consent hold for the weights too."
 
 
-def model_metadata(configuration: TrainingConfiguration, seed: int, version: str) -> dict[str, Any]:
-    """Metadata in the layout of a MONAI bundle."""
+@dataclass(frozen=True)
+class Ancestor:
+    """What is said of the model that a run starts from.
+
+    Attributes:
+        name: of the model.
+        simulated: whether it says of itself that it was trained on simulated data alone.
+        data, licence: texts of its metadata and card.
+    """
+
+    name: str
+    simulated: bool
+    data: str
+    licence: str
+
+    @classmethod
+    def of(cls, name_or_folder: str) -> Ancestor:
+        """Reads a model folder; raises CEKWorldError where there is none or it is damaged."""
+        folder = model_folder(name_or_folder)
+        metadata = read_json(folder / METADATA)
+        try:
+            card = (folder / CARD).read_text()
+        except (OSError, ValueError) as error:
+            raise CEKWorldError(f"The model file {folder / CARD} cannot be read. Fetch the model again.") from error
+        licence = re.search(r"^## Licence\n(.*?)(?=^## |\Z)", card, re.MULTILINE | re.DOTALL)
+        return cls(
+            metadata.get("name") or folder.name,
+            metadata.get("trained_on_simulated_data") is True,
+            metadata.get("training_data") or "Its metadata do not say.",
+            licence[1].strip() if licence else "Its card does not say.",
+        )
+
+
+def model_metadata(
+    configuration: TrainingConfiguration, seed: int, version: str, ancestor: Ancestor | None = None
+) -> dict[str, Any]:
+    """Metadata in the layout of a MONAI bundle; ``ancestor`` is the model that the run starts from."""
     low, high = configuration.model.time_range_s
-    simulated = configuration.data.exams is None
+    simulated = configuration.data.exams is None and (ancestor is None or ancestor.simulated)
     what = configuration.data.description
     image = {"type": "image", "format": "magnitude", "modality": "MR", "spatial_shape": ["32*n", "32*n"]}
     return {
@@ -38,12 +81,13 @@ def model_metadata(configuration: TrainingConfiguration, seed: int, version: str
         "copyright": "Apache-2.0",
         "intended_use": LIMITS,
         "data_type": "simulated" if simulated else "real",
-        "training_data": SIMULATED_DATA if simulated else REAL_DATA.format(what=what[0].upper() + what[1:]),
+        "training_data": _training_data(configuration, simulated, ancestor),
         "trained_on_simulated_data": simulated,
         "time_range_s": [low, high],
         "training": {
             "seed": seed,
             "data": what,
+            "init": ancestor and ancestor.name,
             "stages": [
                 {
                     "name": p.name,
@@ -64,15 +108,15 @@ def model_metadata(configuration: TrainingConfiguration, seed: int, version: str
     }
 
 
-def model_card(configuration: TrainingConfiguration, metadata: dict[str, Any]) -> str:
-    """The card a user reads before choosing the model."""
+def model_card(configuration: TrainingConfiguration, metadata: dict[str, Any], ancestor: Ancestor | None = None) -> str:
+    """The card a user reads before choosing the model; ``ancestor`` as in `model_metadata`."""
     low, high = configuration.model.time_range_s
     stages = "\n".join(
         f"| {p.name} | {s.steps} | {s.slices} slices, {s.times} times, {s.size} px |"
         for p in configuration.stages
         for s in (p.schedule,)
     )
-    licence = SIMULATED_LICENCE if metadata["trained_on_simulated_data"] else REAL_LICENCE
+    start = f" --init {ancestor.name}" if ancestor else ""
     return f"""# {configuration.model.name}
 
 {metadata["task"]}.
@@ -99,9 +143,28 @@ intensity scale.
 |---|---|---|
 {stages}
 
-Reproduced by `cekworld train {configuration.model.name}` (seed {metadata["training"]["seed"]};
+Reproduced by `cekworld train {configuration.model.name}{start}` (seed {metadata["training"]["seed"]};
 {metadata["training"]["data"]}).
 
 ## Licence
-{licence}
+{_licence(configuration, ancestor)}
 """
+
+
+def _training_data(configuration: TrainingConfiguration, simulated: bool, ancestor: Ancestor | None) -> str:
+    what = configuration.data.description
+    if configuration.data.exams is not None:
+        own = REAL_DATA.format(what=what[0].upper() + what[1:])
+    else:
+        own = SIMULATED_DATA if simulated else SIMULATED_RUN_DATA
+    if ancestor is None:
+        return own
+    return f"{own} It was started from the model '{ancestor.name}', of whose data its card says: \"{ancestor.data}\""
+
+
+def _licence(configuration: TrainingConfiguration, ancestor: Ancestor | None) -> str:
+    real = configuration.data.exams is not None
+    if ancestor is None:
+        return REAL_LICENCE if real else SIMULATED_LICENCE
+    own = REAL_LICENCE if real else SIMULATED_RUN_LICENCE
+    return f"{own} Of the model '{ancestor.name}', which it was started from, its card says: \"{ancestor.licence}\""

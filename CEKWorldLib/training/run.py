@@ -12,8 +12,9 @@ from accelerate import PartialState
 from CEKWorldLib import __version__
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.bundle import load_model, save_model
+from CEKWorldLib.models.folders import refuse_foreign
 from CEKWorldLib.models.world import WorldModel, channels_last
-from CEKWorldLib.training.card import model_card, model_metadata
+from CEKWorldLib.training.card import Ancestor, model_card, model_metadata
 from CEKWorldLib.training.configuration import TrainingConfiguration, read_configuration
 from CEKWorldLib.training.loop import Loop
 from CEKWorldLib.training.packing import write_start
@@ -40,7 +41,12 @@ def train(
 
     Returns:
         sha256 of the weights; empty in all processes but the main one, which writes.
+
+    Raises:
+        CEKWorldError: ``output`` holds something that is no model, or the data or ``init`` cannot be read.
     """
+    refuse_foreign(output)  # which is replaced at the end
+    ancestor = None if init is None else Ancestor.of(init)
     processes = PartialState()
     with processes.main_process_first():
         source = configuration.data.source(work, workers)
@@ -50,8 +56,8 @@ def train(
         standardise_latents(model, source, seed)
     else:
         _start_from(model, init)
-    metadata = model_metadata(configuration, seed, __version__)
-    card = model_card(configuration, metadata)
+    metadata = model_metadata(configuration, seed, __version__, ancestor)
+    card = model_card(configuration, metadata, ancestor)
     if processes.is_main_process:
         write_start(work, model, [plan.name for plan in configuration.stages], metadata, card)
     for plan in configuration.stages:
