@@ -209,3 +209,9 @@ def test_a_series_that_does_not_tell_its_injection_says_so_in_every_table(series
     document = json.loads((out / "kinetics.json").read_text())
     assert document["times_count_from"] == "first phase"
     assert any("injection" in note for note in document["regions"][0]["notes"])
+
+
+def test_times_in_the_wrong_order_are_refused_not_sorted(series, capsys):
+    reversed_times = ",".join(f"{t:g}" for t in reversed(TIMES))
+    assert curves(series, "--roi", str(series.parent / "lesion.nrrd"), f"--times={reversed_times}") == USER_ERROR
+    assert "is not later than" in capsys.readouterr().err

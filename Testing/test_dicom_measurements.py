@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom
@@ -193,3 +194,27 @@ def test_times_from_the_first_phase_are_not_called_times_after_injection(exam, s
     text = " ".join(str(e.value) for e in measurement_report(read_source(exam), segmentation, unknown).iterall())
     assert "First phase of the series" in text and "Start of contrast injection" not in text
     assert "nothing tells when the injection began" in text
+
+
+def test_curves_of_regions_with_long_names_refer_each_to_its_own_segment(exam, masks, results):
+    names = {name: f"{'ISPY2-' * 11}{name}" for name in masks}
+    long = [replace(result, name=names[result.name]) for result in results]
+    segmentation = region_segmentation(
+        read_source(exam), read_exam(exam).pre, {names[name]: mask for name, mask in masks.items()}
+    )
+    labels = [segment.SegmentLabel for segment in segmentation.SegmentSequence]
+    assert len(set(labels)) == 2 and all(len(label) <= 64 for label in labels)
+    report = measurement_report(read_source(exam), segmentation, long)
+    numbers = [
+        int(item.ReferencedSOPSequence[0].ReferencedSegmentNumber)
+        for group in report.ContentSequence[-1].ContentSequence
+        for item in group.ContentSequence
+        if "ReferencedSOPSequence" in item and "ReferencedSegmentNumber" in item.ReferencedSOPSequence[0]
+    ]
+    assert set(numbers) == {1, 2}
+
+
+def test_enhancement_relative_to_a_reference_tissue_is_reported_with_its_name(exam, segmentation, results):
+    relative = [replace(result, relative_enhancement=2.5, reference="muscle") for result in results]
+    values = [str(e.value) for e in measurement_report(read_source(exam), segmentation, relative).iterall()]
+    assert "Enhancement relative to a reference tissue" in values and "reference tissue: muscle" in values

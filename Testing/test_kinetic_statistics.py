@@ -323,3 +323,24 @@ def test_settings_survive_json_and_name_themselves():
     assert "\n" not in line and "±10 % of the enhancement" in line and "peak" in line
     with pytest.raises(ValueError, match="definition"):
         Settings(definition="Signal")
+
+
+def test_a_spike_before_the_bolus_arrives_is_no_peak():
+    times = [-20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 90.0, 300.0]
+    result = curve_statistics(np.array([100.0, 101.0, 99.0, 160.0, 100.0, 140.0, 150.0, 145.0]), np.array(times))
+    assert (result.arrival_s, result.ttp_s, result.ttp_from_arrival_s) == (20.0, 90.0, 70.0)
+    assert result.peak_enhancement == pytest.approx(50.0)
+
+
+def test_the_ratio_is_not_defined_for_a_delayed_phase_below_the_baseline():
+    result = curve_statistics(np.array([100.0, 200.0, 80.0]), np.array([0.0, 90.0, 300.0]))
+    assert np.isnan(result.ser)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_bounds_of_50_and_100_percent_do_not_depend_on_rounding(kind):
+    baseline = np.arange(2, 3001, 2)
+    for percent in (50, 100):
+        samples = np.stack([baseline, baseline * (100 + percent) // 100, baseline * 2]).astype(kind)
+        result = curve_statistics(samples, np.array([0.0, 90.0, 300.0]))
+        assert (result.initial_phase == InitialPhase.MEDIUM).all() and not result.weak.any()

@@ -15,7 +15,7 @@ from CEKWorldLib.exam.found_series import Progress
 from CEKWorldLib.exam.series_reading import read_series
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.exam.times_file import read_times
-from CEKWorldLib.synthesis.times import parse_times
+from CEKWorldLib.synthesis.times import listed_times
 
 
 def given_times(args: argparse.Namespace) -> np.ndarray | None:
@@ -26,7 +26,7 @@ def given_times(args: argparse.Namespace) -> np.ndarray | None:
     """
     if args.times is None:
         return None
-    return read_times(args.times) if Path(args.times).is_file() else np.array(parse_times(args.times))
+    return read_times(args.times) if Path(args.times).is_file() else np.array(listed_times(args.times))
 
 
 def series_of(args: argparse.Namespace) -> TimeSeries:

@@ -75,6 +75,9 @@ QUANTITIES = {
     "iauc90": Quantity("iAUC90", codes.DCM.IAUC90, _PERCENT_SECOND),
     "iauc180": Quantity("iAUC180", codes.DCM.IAUC180, _PERCENT_SECOND),
 }
+RELATIVE = Quantity(
+    "relative enhancement", _own("relative-enhancement", "Enhancement relative to a reference tissue"), _RATIO
+)
 SIGNAL = Quantity(
     "signal", codes.DCM.T1WeightedDynamicContrastEnhancedMRSignalIntensity, _unit("[arb'U]", "arbitrary unit")
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from highdicom.seg import Segmentation
@@ -40,6 +40,7 @@ from CEKWorldLib.dicom.codes import (
     INJECTION_START,
     PROCEDURE,
     QUANTITIES,
+    RELATIVE,
     SHARES,
     SIGNAL,
     VOXELS,
@@ -48,7 +49,7 @@ from CEKWorldLib.dicom.codes import (
 )
 from CEKWorldLib.dicom.derived import discreet, identity, reference_images
 from CEKWorldLib.dicom.marking import IMAGE_COMMENTS, MANUFACTURER, PRODUCT, Provenance, mark_synthetic
-from CEKWorldLib.dicom.segmentation import curve_region, segment_label
+from CEKWorldLib.dicom.segmentation import curve_region, region_names, segment_labels
 from CEKWorldLib.dicom.source import Source
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.kinetics.roi import RoiResult
@@ -78,7 +79,9 @@ def measurement_report(
     """
     if not results:
         raise CEKWorldError("There is no curve to report; give at least one region.")
-    groups = [group for result in results for group in _groups(result, segmentation)]
+    labels = segment_labels(region_names(results))
+    segments = {name: _segment(name, label, segmentation) for name, label in labels.items()}
+    groups = [group for result in results for group in _groups(result, segments)]
     report = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer()),
         procedure_reported=PROCEDURE,
@@ -113,9 +116,9 @@ def _observer() -> ObserverContext:
     return ObserverContext(codes.DCM.Device, device)
 
 
-def _groups(result: RoiResult, segmentation: Segmentation) -> Iterator[_Group]:
+def _groups(result: RoiResult, segments: Mapping[str, dict[str, Any]]) -> Iterator[_Group]:
     """The groups of one region: its signal at each time and its statistics, then what its voxels add."""
-    curve = _segment(curve_region(result), segmentation)
+    curve = segments[curve_region(result)]
     samples = zip(result.times_s, result.signal, result.enhancement, strict=True)
     for order, (t, signal, percent) in enumerate(samples, start=1):
         values = [(SIGNAL, signal), (QUANTITIES["percent_enhancement"], percent)]
@@ -127,23 +130,27 @@ def _groups(result: RoiResult, segmentation: Segmentation) -> Iterator[_Group]:
     yield _Group(
         **curve,
         algorithm_id=_algorithm(result),
-        measurements=_measurements([(q, result.statistics.numbers()[name]) for name, q in QUANTITIES.items()]),
+        measurements=_measurements(
+            [
+                *((quantity, result.statistics.numbers()[name]) for name, quantity in QUANTITIES.items()),
+                (RELATIVE, result.relative_enhancement),
+            ]
+        ),
         qualitative_evaluations=_evaluations(result),
     )
     shares = [(SHARES[kind], share) for kind, share in result.type_shares.items()] if result.enhancing_voxels else []
     yield _Group(
-        **_segment(result.name, segmentation),
+        **segments[result.name],
         algorithm_id=_algorithm(result),
         measurements=_measurements([(VOXELS, result.voxels), (ENHANCING_VOXELS, result.enhancing_voxels), *shares]),
     )
 
 
-def _segment(name: str, segmentation: Segmentation) -> dict[str, Any]:
+def _segment(name: str, label: str, segmentation: Segmentation) -> dict[str, Any]:
     """The arguments by which a group points to a segment.
 
     highdicom's own ``ReferencedSegment.from_segmentation`` fails where there is only one segment (0.28.2).
     """
-    label = segment_label(name)
     segment = next((item for item in segmentation.SegmentSequence if item.SegmentLabel == label), None)
     if segment is None:
         raise CEKWorldError(f"The region '{name}' is not in the segmentation; write its mask with it.")
@@ -176,11 +183,12 @@ def _algorithm(result: RoiResult) -> AlgorithmIdentification:
     statistics = result.statistics
     times = f"t_e={statistics.t_e_s:g} s; t_l={statistics.t_l_s:g} s"
     curve = f"curve: {result.mode} of {result.curve_voxels} voxels; {times}"
+    notes = [f"reference tissue: {result.reference}", *result.notes] if result.reference else result.notes
     return AlgorithmIdentification(
         name=f"{PRODUCT} kinetics",
         version=__version__,
         manufacturer=MANUFACTURER,
-        parameters=[result.settings.description(), curve, *result.notes],
+        parameters=[result.settings.description(), curve, *notes],
     )
 
 

@@ -18,6 +18,7 @@ from CEKWorldLib.dicom.segmentation import (
     REGIONS_SERIES,
     curve_region,
     curve_type_segmentation,
+    region_names,
     region_segmentation,
 )
 from CEKWorldLib.dicom.series_numbers import free_offset
@@ -88,10 +89,9 @@ def export_results(
 
 
 def _masks(results: Sequence[RoiResult], grid: Volume) -> dict[str, np.ndarray]:
-    """Every region, and where a curve is the mean of a part of it, that part."""
     voxels = {result.name: result.positions for result in results}
     voxels |= {curve_region(result): result.positions[result.in_curve] for result in results}
-    masks = {name: np.zeros(grid.shape, bool) for name in voxels}
+    masks = {name: np.zeros(grid.shape, bool) for name in region_names(results)}
     for name, positions in voxels.items():
         masks[name][tuple(positions.T)] = True
     return masks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import highdicom
 import numpy as np
@@ -23,6 +23,7 @@ from CEKWorldLib.export.style import region_colour
 from CEKWorldLib.export.type_colours import PALETTES
 from CEKWorldLib.kinetics.roi import RoiResult
 
+_LABEL = 64
 REGIONS_SERIES, CURVE_TYPES_SERIES = 9201, 9202
 
 
@@ -55,16 +56,17 @@ def region_segmentation(
             raise CEKWorldError(f"The region '{name}' is empty; draw it or leave it out.")
         if np.shape(mask) != grid.shape:
             raise CEKWorldError(f"The region '{name}' does not have the shape of the series; draw it on the series.")
+    labels = segment_labels(masks)
     segments = [
         SegmentDescription(
             segment_number=number,
-            segment_label=segment_label(name),
+            segment_label=labels[name],
             segmented_property_category=codes.SCT.Tissue,
             segmented_property_type=codes.SCT.Tissue,
             algorithm_type="SEMIAUTOMATIC" if name in chosen else "MANUAL",
             algorithm_identification=_algorithm(SELECTION) if name in chosen else None,
             tracking_uid=generate_uid(prefix=None),
-            tracking_id=segment_label(name),
+            tracking_id=labels[name],
             display_color=CIELabColor.from_string(region_colour(number - 1)),
         )
         for number, name in enumerate(masks, start=1)
@@ -124,9 +126,23 @@ def curve_region(result: RoiResult) -> str:
     return result.name if result.in_curve.all() else f"{result.name} ({result.mode})"
 
 
-def segment_label(name: str) -> str:
-    """A region's name as a value of LO: at most 64 characters, no backslash (PS3.5 6.2)."""
-    return name.replace("\\", "/")[:64].strip() or "region"
+def region_names(results: Sequence[RoiResult]) -> list[str]:
+    """Every region, and where a curve is the mean of a part of it, that part."""
+    names = [*(result.name for result in results), *(curve_region(result) for result in results)]
+    return list(dict.fromkeys(names))
+
+
+def segment_labels(names: Iterable[str]) -> dict[str, str]:
+    """Names as values of LO, at most 64 characters without a backslash (PS3.5 6.2); those cut alike get numbers."""
+    labels: dict[str, str] = {}
+    for name in names:
+        clean = name.replace("\\", "/").strip() or "region"
+        label, number = clean[:_LABEL].strip(), 1
+        while label in labels.values():
+            number += 1
+            label = f"{clean[: _LABEL - 4].strip()} ({number})"
+        labels[name] = label
+    return labels
 
 
 def _segmentation(

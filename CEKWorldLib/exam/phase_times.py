@@ -64,7 +64,9 @@ class PhaseTimes:
         if injection_s is not None:
             if not np.isfinite(injection_s):
                 raise CEKWorldError(f"{injection_s} is no time for the start of the injection; give seconds.")
-            return replace(self, times_s=self.times_s - self.times_s[0] - injection_s, zero_source=GIVEN)
+            # Rounded: a phase at the injection is a pre-contrast one, at 7e-15 s it would not be.
+            since = np.round(self.times_s - self.times_s[0] - injection_s, 6)
+            return replace(self, times_s=since, zero_source=GIVEN)
         if not self.zero_source:
             return replace(self, times_s=self.times_s - self.times_s[0], notes=(*self.notes, _NO_INJECTION))
         return self

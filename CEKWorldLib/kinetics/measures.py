@@ -38,12 +38,15 @@ def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str
 
     early = axis.early.astype(samples.dtype) @ enhancement
     late = np.full_like(early, np.nan) if axis.late is None else enhancement[axis.late]
-    peak, peak_index = _peak(enhancement, axis.baseline, len(samples))
     slope, slope_index = _steepest(enhancement, axis)
-    arrival_index = _arrival(enhancement, peak, slope_index, noise_percent, axis)
+    arrival_index = _arrival(enhancement, slope_index, noise_percent, axis)
     arrival = _at(axis.times_s.clip(min=0.0), arrival_index, samples.dtype)
     if axis.arrival_s is not None:
         arrival = np.where(np.isnan(baseline), np.nan, axis.arrival_s).astype(samples.dtype)
+        given = min(int(np.searchsorted(axis.times_s, axis.arrival_s, side="right")) - 1, len(samples) - 2)
+        peak, peak_index = _peak(enhancement, max(given + 1, axis.baseline), len(samples))
+    else:
+        peak, peak_index = _peak(enhancement, axis.baseline, len(samples), arrival_index)
     peak_s = _at(axis.times_s, np.where(np.isnan(baseline), np.int16(-1), peak_index), samples.dtype)
     reference = _reference(enhancement, early, axis, settings)
     change = _change(reference, late, settings)
@@ -55,7 +58,7 @@ def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str
         "delayed_enhancement": late,
         "peak_enhancement": peak,
         "delayed_change": change,
-        "ser": _ratio(early, np.where(np.abs(late) < settings.ser_floor_percent, 0.0, late)),
+        "ser": _ratio(early, np.where(late < settings.ser_floor_percent, 0.0, late)),
         "arrival_s": arrival,
         "ttp_s": peak_s,
         "ttp_from_arrival_s": peak_s - arrival,
@@ -90,14 +93,23 @@ def _enhancement(samples: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     return enhancement
 
 
-def _peak(enhancement: np.ndarray, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest of some samples and the index of its first occurrence."""
+def _peak(
+    enhancement: np.ndarray, first: int, stop: int, after: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest of some samples and the index of its first occurrence; of those after an index, where one is given.
+
+    A spike before the bolus arrives is no peak.
+    """
     peak = enhancement[first].copy()
+    if after is not None:
+        peak[after >= first] = -np.inf
     index = np.full(peak.shape, first, np.int16)
     for i in range(first + 1, stop):
         larger = enhancement[i] > peak
+        if after is not None:
+            larger &= after < i
         np.copyto(index, np.int16(i), where=larger)
-        np.maximum(peak, enhancement[i], out=peak)
+        np.copyto(peak, enhancement[i], where=larger)
     return peak, index
 
 
@@ -110,21 +122,20 @@ def _steepest(enhancement: np.ndarray, axis: TimeAxis) -> tuple[np.ndarray, np.n
     return slope, index + np.int16(first)
 
 
-def _arrival(
-    enhancement: np.ndarray, peak: np.ndarray, slope_index: np.ndarray, noise: np.ndarray | None, axis: TimeAxis
-) -> np.ndarray:
+def _arrival(enhancement: np.ndarray, slope_index: np.ndarray, noise: np.ndarray | None, axis: TimeAxis) -> np.ndarray:
     """Index of the last sample before bolus arrival; -1 where none arrives.
 
     Arrival is a rise by more than 5 % and three standard deviations of the noise in two consecutive samples. Where the
     noise is not known it is the steepest rise, followed back to where the enhancement is within 5 %.
     """
     if noise is None:
-        index = np.where(peak > _RISE_PERCENT, slope_index, np.int16(-1))
+        rises = enhancement[axis.baseline :].max(axis=0) > _RISE_PERCENT
+        index = np.where(rises, slope_index, np.int16(-1))
         for i in range(len(enhancement) - 2, axis.baseline - 1, -1):
             index -= (index == i) & (enhancement[i] > _RISE_PERCENT)
         return index
     threshold = np.maximum(_SIGMAS * noise, _RISE_PERCENT)
-    index = np.full(peak.shape, -1, np.int16)
+    index = np.full(slope_index.shape, -1, np.int16)
     above_next = enhancement[-1] > threshold
     for i in range(len(enhancement) - 2, axis.baseline - 1, -1):
         above = enhancement[i] > threshold
@@ -155,8 +166,8 @@ def _areas(enhancement: np.ndarray, arrival_index: np.ndarray, axis: TimeAxis) -
 
 def _initial_phase(early: np.ndarray, settings: Settings) -> np.ndarray:
     phase = np.full(early.shape, InitialPhase.MEDIUM, np.int8)
-    phase[early < settings.slow_below_percent] = InitialPhase.SLOW
-    phase[early > settings.fast_above_percent] = InitialPhase.FAST
+    phase[early < settings.slow_below_percent - _ROUNDING] = InitialPhase.SLOW
+    phase[early > settings.fast_above_percent + _ROUNDING] = InitialPhase.FAST
     phase[~(early >= 0)] = InitialPhase.NONE
     return phase
 
@@ -172,7 +183,7 @@ def _curve_type(early: np.ndarray, change: np.ndarray, settings: Settings) -> np
 
 
 def _weak(early: np.ndarray, noise: np.ndarray | None, settings: Settings) -> np.ndarray:
-    weak = early < settings.gate_percent
+    weak = early < settings.gate_percent - _ROUNDING
     return weak if noise is None else weak | (early < _SIGMAS * noise)
 
 
