@@ -16,7 +16,7 @@ import pytest
 import SimpleITK as sitk
 from tiny_model import tiny_model
 
-from CEKWorldLib.cli.main import INTERRUPTED, OK, TERMINATED, USER_ERROR, main
+from CEKWorldLib.cli.main import HUNG_UP, INTERRUPTED, OK, TERMINATED, USER_ERROR, main
 from CEKWorldLib.cli.regions import automatic_regions
 from CEKWorldLib.cli.synthesize import FILES
 from CEKWorldLib.exam.series_reading import read_series
@@ -260,19 +260,32 @@ def test_ctrl_c_before_the_work_begins_leaves_nothing(exam, tmp_path, model):
     assert [p.name for p in tmp_path.iterdir()] == [exam.name]
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED), (signal.SIGHUP, HUNG_UP)]
+)
 def test_a_signal_during_synthesis_leaves_nothing(exam, tmp_path, model, stop, code, monkeypatch):
     monkeypatch.setattr("CEKWorldLib.cli.contrast_series.tqdm.update", lambda *_: os.kill(os.getpid(), stop))
-    before = signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for one in before:  # tests may run under nohup
+        signal.signal(one, signal.default_int_handler)
     try:
         outcome = synthesize(exam, tmp_path / "out", model, "--times", "0,30")
     except SystemExit as end:
         outcome = end.code
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
     assert outcome == code
     assert [p.name for p in tmp_path.iterdir()] == [exam.name]
+
+
+def test_under_nohup_a_closed_terminal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["models", "list"]) == OK
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_hot_spot_is_the_brightest_3x3_in_one_slice():

@@ -283,6 +283,16 @@ def test_the_keyring_is_asked_where_the_environment_is_silent(monkeypatch):
         credentials_for("archive.example", encrypted=True)
 
 
+def test_what_a_killed_export_left_is_not_sent(tmp_path):
+    shown, hidden = tmp_path / ".data" / "cekworld-1", tmp_path / ".data" / ".cekworld-export-0.partial" / "cekworld-2"
+    for folder in (shown, hidden):
+        write_exam(folder, slices=2)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        sent = send(tmp_path / ".data", f"dicom://ANY@127.0.0.1:{unused.getsockname()[1]}", wait_s=0.01)
+    assert len(sent) == 2 and {entry.file.parent for entry in sent} == {shown}
+
+
 def test_a_folder_without_dicom_files_is_refused(tmp_path):
     (tmp_path / "note.txt").write_text("nothing")
     for folder, message in ((tmp_path, "holds no DICOM files"), (Path(tmp_path, "absent"), "does not exist")):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import signal
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +23,10 @@ from aiohttp import ClientSession, CookieJar, FormData, web
 from CEKWorldLib.cli.main import main
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.web.guard import guard, is_loopback
+from CEKWorldLib.web.launcher import Launcher
 from CEKWorldLib.web.page_state import Page
+from CEKWorldLib.web.serving import _stopped
+from CEKWorldLib.web.session_process import SessionSettings
 from CEKWorldLib.web.uploads import Uploads, inner_path
 
 
@@ -89,20 +96,30 @@ class Told:
         self.set(error=str(error))
 
 
+@asynccontextmanager
+async def served(routes: list[web.RouteDef]) -> AsyncIterator[str]:
+    """The address of routes while they are served."""
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
 def answered(routes: list[web.RouteDef], method: str, path: str, data: FormData | None = None) -> tuple[int, str]:
     """Status and text of one request."""
 
     async def ask() -> tuple[int, str]:
-        app = web.Application()
-        app.add_routes(routes)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        address = f"http://127.0.0.1:{runner.addresses[0][1]}/{path}"
-        async with ClientSession() as client, client.request(method, address, data=data) as response:
-            answer = response.status, await response.text()
-        await runner.cleanup()
-        return answer
+        async with (
+            served(routes) as address,
+            ClientSession() as client,
+            client.request(method, address + path, data=data) as response,
+        ):
+            return response.status, await response.text()
 
     return asyncio.run(ask())
 
@@ -175,12 +192,116 @@ def test_an_uploaded_header_may_have_its_voxels_inside_or_in_a_file_beside_it(tm
 
 
 def test_an_upload_that_cannot_be_read_is_removed_and_leaves_the_files_of_the_exam_that_is_open(tmp_path):
-    shown = tmp_path / "upload-shown"
-    shown.mkdir()
-    _, ((path, _),), _ = uploaded(tmp_path, ("notes.txt", b"no image"), readable=False)
-    assert shown.is_dir() and not path.parent.exists()
-    _, ((path, _),), _ = uploaded(tmp_path, ("scan.nrrd", b"NRRD"))
-    assert path.is_file() and not shown.exists()
+    async def open_path(path: Path, name: str) -> bool:
+        return name.endswith(".nrrd")
+
+    routes = Uploads(Told(), tmp_path, open_path).routes()  # type: ignore[arg-type]
+    for sent, left in (("one.nrrd", "one.nrrd"), ("notes.txt", "one.nrrd"), ("two.nrrd", "two.nrrd")):
+        form = FormData()
+        form.add_field("file", b"NRRD", filename=sent)
+        assert answered(routes, "POST", "files/upload", form)[0] == 204
+        assert [path.name for path in tmp_path.rglob("*.*")] == [left]
+
+
+def test_two_uploads_at_once_leave_each_other_alone(tmp_path):
+    opened: list[tuple[str, int]] = []
+    page = Told()
+
+    async def open_path(path: Path, name: str) -> bool:
+        opened.append((name, path.stat().st_size))
+        return True
+
+    async def send_both() -> list[int]:
+        routes = Uploads(page, tmp_path, open_path).routes()  # type: ignore[arg-type]
+        small_is_open = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield bytes(1000)
+            await small_is_open.wait()
+            yield bytes(1000)
+
+        large, small = FormData(), FormData()
+        large.add_field("file", slow(), filename="large.nrrd")
+        small.add_field("file", b"small", filename="small.nrrd")
+        async with served(routes) as address, ClientSession() as client:
+            first = asyncio.create_task(client.post(f"{address}files/upload", data=large))
+            while not list(tmp_path.rglob("large.nrrd")):
+                await asyncio.sleep(0.01)
+            async with client.post(f"{address}files/upload", data=small) as response:
+                statuses = [response.status]
+            small_is_open.set()
+            async with await first as response:
+                return [*statuses, response.status]
+
+    assert asyncio.run(asyncio.wait_for(send_both(), 30)) == [204, 204]
+    assert opened == [("small.nrrd", 5), ("large.nrrd", 2000)] and "error" not in page.values
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["large.nrrd"]
+
+
+def test_a_browser_that_is_closed_during_an_upload_leaves_no_message_and_no_file(tmp_path):
+    page = Told()
+    page.set(upload_percent=40.0)
+
+    async def close_early() -> None:
+        routes = Uploads(page, tmp_path, lambda *_: None).routes()  # type: ignore[arg-type]
+        async with served(routes) as address:
+            _, writer = await asyncio.open_connection("127.0.0.1", int(address.rstrip("/").rsplit(":", 1)[1]))
+            writer.write(
+                b"POST /files/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+                b"Content-Type: multipart/form-data; boundary=XX\r\n\r\n"
+                b'--XX\r\nContent-Disposition: form-data; name="file"; filename="scan.nrrd"\r\n\r\n' + bytes(1000)
+            )
+            await writer.drain()
+            while not list(tmp_path.rglob("scan.nrrd")):
+                await asyncio.sleep(0.01)
+            writer.close()
+            while page.values["upload_percent"] >= 0:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(close_early(), 30))
+    assert page.values == {"upload_percent": -1.0} and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_named_as_such_and_leaves_nothing(tmp_path, method):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("scan.nrrd", np.random.default_rng(0).bytes(20000))
+    content = bytearray(packed.getvalue())
+    content[60:5000] = b"\xff" * 4940
+    status, opened, page = uploaded(tmp_path, ("scan.zip", bytes(content)))
+    assert status == 400 and not opened and not list(tmp_path.iterdir())
+    assert "archive is damaged" in page.values["error"] and page.values["upload_percent"] < 0
+
+
+def test_passing_on_a_long_upload_has_no_time_limit():
+    async def limit() -> float | None:
+        launcher = Launcher(SessionSettings(None, "", "compact", 10), None)
+        runner = web.AppRunner(launcher.app)
+        await runner.setup()
+        try:
+            return launcher._proxy._client.timeout.total
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(limit()) is None
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_ends_the_launcher_unless_it_runs_under_nohup(ignored):
+    async def hang_up() -> bool:
+        serving = asyncio.create_task(_stopped())
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGHUP)
+        done, _ = await asyncio.wait([serving], timeout=0.2 if ignored else 10)
+        serving.cancel()
+        return bool(done)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        assert asyncio.run(hang_up()) is not ignored
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_viewer_tells_whether_it_opened_an_exam(tmp_path):

@@ -30,7 +30,7 @@ from CEKWorldLib.cli import (
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 
-OK, USER_ERROR, INTERRUPTED, TERMINATED = 0, 2, 130, 143
+OK, USER_ERROR, HUNG_UP, INTERRUPTED, TERMINATED = 0, 2, 129, 130, 143
 
 _DESCRIPTION = """\
 CEKWorld synthesizes how an MR volume would look at any time after contrast injection,
@@ -106,8 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     args = build_parser().parse_args(arguments)
-    # Like KeyboardInterrupt, SystemExit runs every clean-up on its way: a batch system's stop leaves nothing behind.
+    # Like KeyboardInterrupt, SystemExit runs every clean-up on its way: neither a batch system's stop nor a closed
+    # terminal leaves anything behind. Under nohup the latter is ignored, and stays so.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(HUNG_UP))
     try:
         args.run(args)
     except (KeyboardInterrupt, Cancelled):

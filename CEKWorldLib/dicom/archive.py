@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -55,7 +55,7 @@ def send(
     """Sends every DICOM file of a folder. Sending again is harmless: objects keep their UIDs.
 
     Args:
-        folder: searched with its subfolders.
+        folder: searched with its subfolders, except for hidden ones.
         address: ``https://host/dicom-web``, or ``dicom://AE_TITLE@host:port`` for C-STORE.
         progress: called with (files answered for, files in all) after each batch.
         cancel: asked before each batch.
@@ -123,7 +123,7 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
     """DICOM files with their SOPInstanceUID, in the order of their paths."""
     if not folder.exists():
         raise CEKWorldError(f"{folder} does not exist; check the path.")
-    found = sorted(path for path in (folder.rglob("*") if folder.is_dir() else [folder]) if path.is_file())
+    found = sorted(path for path in (_visible(folder) if folder.is_dir() else [folder]) if path.is_file())
     files: list[tuple[Path, str]] = []
     for path in found:
         if not is_dicom(path):
@@ -137,6 +137,13 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
     if not files:
         raise CEKWorldError(f"{folder} holds no DICOM files; name the folder of an export.")
     return files
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """What a folder holds at any depth, without what is hidden: exports that run or were killed keep their files so."""
+    for path in folder.rglob("*"):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def _send_batch(transfer: Transfer, files: dict[Path, str], wait_s: float) -> tuple[dict[Path, str], str]:

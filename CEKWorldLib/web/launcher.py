@@ -14,6 +14,8 @@ from CEKWorldLib.web.proxy import Proxy
 from CEKWorldLib.web.session_process import SessionProcess, SessionSettings
 
 _STATIC = Path(__file__).with_name("static")
+# aiohttp's own limit of 5 minutes covers bodies, and an exam may take longer to come or an export to be written.
+_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=30)
 _MOST_SESSIONS = 8  # each holds a scene and, once it synthesizes, a model: 1 GB and more
 
 
@@ -41,7 +43,7 @@ class Launcher:
         self.app.cleanup_ctx.append(self._work)
 
     async def _work(self, _app: web.Application) -> AsyncIterator[None]:
-        async with aiohttp.ClientSession(auto_decompress=False) as client:
+        async with aiohttp.ClientSession(auto_decompress=False, timeout=_PATIENCE) as client:
             self._proxy = Proxy(client)
             yield
             await asyncio.gather(*(session.end() for session in list(self._sessions.values())))

@@ -52,6 +52,10 @@ def _named(host: str) -> str:
 async def _stopped() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for one in (signal.SIGINT, signal.SIGTERM):
+    stops = [signal.SIGINT, signal.SIGTERM]
+    # A closed terminal must not leave patient files behind; nohup ignores it to have the viewer outlive one.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        stops.append(signal.SIGHUP)
+    for one in stops:
         loop.add_signal_handler(one, stop.set)
     await stop.wait()

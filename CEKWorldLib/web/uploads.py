@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import lzma
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +20,9 @@ from CEKWorldLib.web.page_state import Page
 
 _PIECE = 1 << 20
 _SPARE_BYTES = 1 << 28  # of the disk, left for the session's own files
+# zipfile raises NotImplementedError for a compression it does not know, RuntimeError where a password is needed.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+_DAMAGED = "The archive is damaged or encrypted; pack the exam anew."
 _BESIDE = re.compile(r"(?!LIST|\.)[^/\\:%]+")  # the name of one file in the same folder
 
 
@@ -33,24 +38,38 @@ class Uploads:
     def __init__(self, page: Page, folder: Path, open_path: Callable[[Path, str], Awaitable[bool]]) -> None:
         self._page, self._folder, self._open = page, folder, open_path
         self._numbers = itertools.count(1)
+        self._opening = asyncio.Lock()
+        self._opened: Path | None = None  # the folder of the exam that is open, where it was uploaded
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/files/upload", self._receive)]
 
     async def _receive(self, request: web.Request) -> web.Response:
-        folder = self._folder / f"upload-{next(self._numbers)}"
-        folder.mkdir()
         try:
+            return await self._take(request, self._folder / f"upload-{next(self._numbers)}")
+        finally:  # a browser that was closed meanwhile does not reset it
+            self._page.set(upload_percent=-1.0)
+
+    async def _take(self, request: web.Request, folder: Path) -> web.Response:
+        try:
+            folder.mkdir()
             path, name = await self._stored(request, folder)
             await asyncio.to_thread(_refuse_references, folder)
-        except (CEKWorldError, OSError) as error:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, ConnectionError):  # the browser went away: there is nobody to be told
+                return web.Response(status=400)
+            if not isinstance(error, CEKWorldError | OSError):
+                raise
             self._page.set(error=str(error) if isinstance(error, CEKWorldError) else _unwritten(error))
             return web.Response(status=400)
-        if await self._open(path, name):
-            self._remove_others(folder)
-        else:  # what was open stays open, and is exported from its own folder
-            shutil.rmtree(folder, ignore_errors=True)
+        async with self._opening:  # files may come at the same time, and are opened one after another
+            if await self._open(path, name):
+                self._opened, done = folder, self._opened
+            else:  # what was open stays open, and is exported from its own folder
+                done = folder
+        if done is not None:
+            shutil.rmtree(done, ignore_errors=True)
         return web.Response(status=204)
 
     async def _stored(self, request: web.Request, folder: Path) -> tuple[Path, str]:
@@ -75,11 +94,6 @@ class Uploads:
                     raise CEKWorldError("The viewer's disk is full; choose a smaller exam, or free some space there.")
                 file.write(piece)
         return path
-
-    def _remove_others(self, keep: Path) -> None:
-        for folder in self._folder.glob("upload-*"):
-            if folder != keep:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def inner_path(name: str) -> Path:
@@ -123,9 +137,12 @@ def _unpacked(archive: Path) -> Path:
             for one in members:
                 inner_path(one.filename)
                 packed.extract(one, target)
-    # zipfile raises NotImplementedError for a compression it does not know, RuntimeError where a password is needed.
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise CEKWorldError("The archive is damaged or encrypted; pack the exam anew.") from error
+    except _DAMAGES as error:
+        raise CEKWorldError(_DAMAGED) from error
+    except OSError as error:
+        if error.errno is None:  # not the system's, but bz2's for damaged data
+            raise CEKWorldError(_DAMAGED) from error
+        raise
     archive.unlink()
     files = [path for path in target.rglob("*") if path.is_file()]
     return files[0] if len(files) == 1 else target

@@ -85,8 +85,14 @@
     const request = new XMLHttpRequest();
     const show = (percent) => window.trame.state.set("upload_percent", percent);
     request.upload.onprogress = (event) => show(event.lengthComputable ? (100 * event.loaded) / event.total : 100);
-    request.onloadend = () => show(-1);
-    request.onerror = () => window.trame.state.set("error", "The files did not arrive; check the connection and try again.");
+    const fail = (text) => window.trame.state.set("error", text);
+    request.onloadend = () => {
+      show(-1);
+      if (request.status > 400) { // with 400 the session has told the page why
+        fail(`The viewer did not take the files (HTTP ${request.status}); reload the page and try again.`);
+      }
+    };
+    request.onerror = () => fail("The files did not arrive; check the connection and try again.");
     request.open("POST", "files/upload");
     show(0);
     request.send(form);
