@@ -38,15 +38,16 @@ def measure(samples: np.ndarray, axis: TimeAxis, settings: Settings) -> dict[str
 
     early = axis.early.astype(samples.dtype) @ enhancement
     late = np.full_like(early, np.nan) if axis.late is None else enhancement[axis.late]
+    peak, peak_index = _peak(enhancement, axis.baseline, len(samples))
     slope, slope_index = _steepest(enhancement, axis)
-    arrival_index = _arrival(enhancement, slope_index, noise_percent, axis)
+    arrival_index = _arrival(enhancement, peak, slope_index, noise_percent, axis)
     arrival = _at(axis.times_s.clip(min=0.0), arrival_index, samples.dtype)
     if axis.arrival_s is not None:
         arrival = np.where(np.isnan(baseline), np.nan, axis.arrival_s).astype(samples.dtype)
-        given = min(int(np.searchsorted(axis.times_s, axis.arrival_s, side="right")) - 1, len(samples) - 2)
-        peak, peak_index = _peak(enhancement, max(given + 1, axis.baseline), len(samples))
+        before = np.full_like(arrival_index, np.searchsorted(axis.times_s, axis.arrival_s, side="right") - 1)
+        _leave_out_earlier_peaks(enhancement, peak, peak_index, before)
     else:
-        peak, peak_index = _peak(enhancement, axis.baseline, len(samples), arrival_index)
+        _leave_out_earlier_peaks(enhancement, peak, peak_index, arrival_index)
     peak_s = _at(axis.times_s, np.where(np.isnan(baseline), np.int16(-1), peak_index), samples.dtype)
     reference = _reference(enhancement, early, axis, settings)
     change = _change(reference, late, settings)
@@ -93,24 +94,26 @@ def _enhancement(samples: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     return enhancement
 
 
-def _peak(
-    enhancement: np.ndarray, first: int, stop: int, after: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The largest of some samples and the index of its first occurrence; of those after an index, where one is given.
-
-    A spike before the bolus arrives is no peak.
-    """
+def _peak(enhancement: np.ndarray, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest of some samples and the index of its first occurrence."""
     peak = enhancement[first].copy()
-    if after is not None:
-        peak[after >= first] = -np.inf
     index = np.full(peak.shape, first, np.int16)
     for i in range(first + 1, stop):
         larger = enhancement[i] > peak
-        if after is not None:
-            larger &= after < i
         np.copyto(index, np.int16(i), where=larger)
-        np.copyto(peak, enhancement[i], where=larger)
+        np.maximum(peak, enhancement[i], out=peak)
     return peak, index
+
+
+def _leave_out_earlier_peaks(
+    enhancement: np.ndarray, peak: np.ndarray, index: np.ndarray, before_arrival: np.ndarray
+) -> None:
+    """Takes the largest sample after arrival, in place, where a spike before it was larger; few curves have one."""
+    few = np.flatnonzero((index <= before_arrival) & (before_arrival < len(enhancement) - 1))
+    samples = np.arange(len(enhancement), dtype=np.int16)[:, None]
+    later = np.where(samples > before_arrival[few], enhancement[:, few], -np.inf)
+    index[few] = later.argmax(axis=0)
+    peak[few] = later.max(axis=0, initial=-np.inf)
 
 
 def _steepest(enhancement: np.ndarray, axis: TimeAxis) -> tuple[np.ndarray, np.ndarray]:
@@ -122,20 +125,21 @@ def _steepest(enhancement: np.ndarray, axis: TimeAxis) -> tuple[np.ndarray, np.n
     return slope, index + np.int16(first)
 
 
-def _arrival(enhancement: np.ndarray, slope_index: np.ndarray, noise: np.ndarray | None, axis: TimeAxis) -> np.ndarray:
+def _arrival(
+    enhancement: np.ndarray, peak: np.ndarray, slope_index: np.ndarray, noise: np.ndarray | None, axis: TimeAxis
+) -> np.ndarray:
     """Index of the last sample before bolus arrival; -1 where none arrives.
 
     Arrival is a rise by more than 5 % and three standard deviations of the noise in two consecutive samples. Where the
     noise is not known it is the steepest rise, followed back to where the enhancement is within 5 %.
     """
     if noise is None:
-        rises = enhancement[axis.baseline :].max(axis=0) > _RISE_PERCENT
-        index = np.where(rises, slope_index, np.int16(-1))
+        index = np.where(peak > _RISE_PERCENT, slope_index, np.int16(-1))
         for i in range(len(enhancement) - 2, axis.baseline - 1, -1):
             index -= (index == i) & (enhancement[i] > _RISE_PERCENT)
         return index
     threshold = np.maximum(_SIGMAS * noise, _RISE_PERCENT)
-    index = np.full(slope_index.shape, -1, np.int16)
+    index = np.full(peak.shape, -1, np.int16)
     above_next = enhancement[-1] > threshold
     for i in range(len(enhancement) - 2, axis.baseline - 1, -1):
         above = enhancement[i] > threshold
