@@ -127,6 +127,7 @@ def test_a_synthesis_with_the_shipped_model_shows_its_times_and_says_that_it_is_
     session.wait(lambda: not session.get("busy"), "the synthesis")
     assert session.get("times_s") == [0, 20, 80, 160, 240, 320, 400]
     assert session.page.locator(".time-tick").count() == 7
+    assert session.page.locator(".time-unit").text_content() == "seconds after injection start"
     assert session.get("model").startswith("compact")
     assert "synthetic" in session.page.locator(".banner").inner_text()
     assert "SYNTHETIC" in session.page.locator(".panel-right").inner_text()

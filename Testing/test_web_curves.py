@@ -65,6 +65,12 @@ def test_the_figure_holds_the_curve_its_axes_and_the_times_of_the_class():
     assert layout["yaxis"]["range"][0] < 0 and layout["yaxis"]["range"][1] > 150
 
 
+@pytest.mark.parametrize(("from_injection", "zero"), [(True, "injection start"), (False, "the first phase")])
+def test_the_time_axis_says_what_it_counts_from_before_there_is_a_curve(from_injection, zero):
+    layout = curve_figure([], [], 0, 360, from_injection)["layout"]
+    assert layout["xaxis"]["title"]["text"] == f"time after {zero} (s)"
+
+
 def test_samples_draw_a_band_of_one_standard_deviation():
     _, results = measured(WASHOUT, samples=3)
     band, curve = curve_figure(results, [(0.9, 0.62, 0.0)], 0, 360)["data"]

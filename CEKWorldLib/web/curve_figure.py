@@ -19,7 +19,7 @@ _LEAST_RANGE = (-10.0, 60.0)  # percent; keeps noise in resting tissue from fill
 
 
 def curve_figure(
-    results: Sequence[RoiResult], colours: Sequence[Colour], first_s: float, last_s: float
+    results: Sequence[RoiResult], colours: Sequence[Colour], first_s: float, last_s: float, from_injection: bool = True
 ) -> dict[str, Any]:
     """The figure: percent enhancement over time, its spread over samples, lines at t_e and t_l of the first region.
 
@@ -28,11 +28,12 @@ def curve_figure(
         colours: of the regions as they are drawn.
         first_s: where the time axis begins.
         last_s: where it ends.
+        from_injection: whether times count from the start of the injection, else from the first phase.
     """
     traces: list[dict[str, Any]] = []
     for result, colour in zip(results, colours, strict=True) if results else ():
         traces += [*_band(result, colour), _curve(result, colour)]
-    return {"data": traces, "layout": _layout(results, first_s, last_s)}
+    return {"data": traces, "layout": _layout(results, first_s, last_s, from_injection)}
 
 
 def _curve(result: RoiResult, colour: Colour) -> dict[str, Any]:
@@ -69,12 +70,13 @@ def _band(result: RoiResult, colour: Colour) -> list[dict[str, Any]]:
     ]
 
 
-def _layout(results: Sequence[RoiResult], first_s: float, last_s: float) -> dict[str, Any]:
+def _layout(results: Sequence[RoiResult], first_s: float, last_s: float, from_injection: bool) -> dict[str, Any]:
     axis = {"gridcolor": _GRID, "zerolinecolor": _LINE, "linecolor": _LINE, "fixedrange": True, "ticks": "outside"}
     values = np.concatenate([*(result.enhancement for result in results), np.array(_LEAST_RANGE)])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     margin = 0.06 * (high - low)
-    zero = "injection start" if all(result.from_injection for result in results) else "the first phase"
+    known = from_injection and all(result.from_injection for result in results)
+    zero = "injection start" if known else "the first phase"
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -23,6 +23,7 @@ class PageState:
         upload_percent: of files on their way here; negative where there are none.
         time_s, first_s, last_s: of the slider.
         times_s: prepared times, the slider's ticks.
+        from_injection: whether times count from the start of the injection, else from the first phase.
         exact: whether the image that was made last is of a prepared time.
         playing, loop, speed: of the playback; seconds of the series per second.
         subtracted, projected: whether the pre-contrast volume is taken off, and whether views project.
@@ -42,7 +43,7 @@ class PageState:
         preset, times_text: which times are synthesized.
         arrival_s, seed, samples: of the synthesis.
         busy: whether it runs.
-        live: whether what it has so far is shown.
+        live: whether what it has so far is shown, and not all of it yet.
         progress_percent, progress_text: how far it is.
         worker: how the model's process is, where the user should know.
         model: the model and where it runs.
@@ -61,6 +62,7 @@ class PageState:
     first_s: float = 0.0
     last_s: float = 480.0
     times_s: list[float] = field(default_factory=list)
+    from_injection: bool = True
     exact: bool = True
     playing: bool = False
     loop: bool = True

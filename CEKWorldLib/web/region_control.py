@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ from CEKWorldLib.web.page_state import Page
 from CEKWorldLib.web.sample_frames import SampleFrames
 from CEKWorldLib.web.slice_views import SliceViews
 
+_log = logging.getLogger(__name__)
 _MEASURED_EVERY_S = 0.1
 _STEPS_BACK = 20
 _EMPTY_S = 480.0  # length of the time axis while there are no phases
@@ -87,6 +89,7 @@ class RegionControl:
         self._observers.clear()
         gone = [self._segmentation, *self._boxes]
         self._boxes, self._count = [], 0
+        self.results, self.drawn = [], []  # else the exam before would be exported until the next measurement
         self._segmentation = self._editor.create_empty_segmentation_node()
         self._segmentation.GetDisplayNode().SetOpacity2DFill(0.25)
         self._editor.set_active_segmentation(self._segmentation, self._scene.output)
@@ -173,8 +176,13 @@ class RegionControl:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self._scene.is_open:
-                self._measure()
+            try:
+                if self._scene.is_open:
+                    self._measure()
+            except Exception as error:  # curves must follow the next stroke, whatever was wrong with this one
+                _log.exception("curves cannot be measured")
+                self.results = []
+                self._page.fail(CEKWorldError(f"The curves cannot be measured ({error}); change or remove the region."))
             await asyncio.sleep(_MEASURED_EVERY_S)
 
     def _measure(self) -> None:
@@ -188,7 +196,9 @@ class RegionControl:
         first, last = self._plotted_times()
         self._page.set(
             regions=curve_rows(ids, self.drawn, self.results),
-            figure=curve_figure(self.results, [region.colour for region in self.drawn], first, last),
+            figure=curve_figure(
+                self.results, [region.colour for region in self.drawn], first, last, self._page.get("from_injection")
+            ),
             definition=definition,
             plot_first_s=first,
             plot_last_s=last,

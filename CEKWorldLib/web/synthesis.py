@@ -26,9 +26,11 @@ class OpenClient(SynthesisClient, Protocol):
     """A client that says which model it has loaded."""
 
     opened: Future[Opened]
+    status: Status
 
 
-Watch = Callable[[SynthesisClient, SampleFrames, Provenance], AbstractAsyncContextManager[None]]
+Making = AbstractAsyncContextManager[None]
+Watch = Callable[[SynthesisClient, SampleFrames, Provenance], AbstractAsyncContextManager[Making]]
 
 
 class Synthesis:
@@ -39,7 +41,9 @@ class Synthesis:
         connect: makes the client of a worker, told whom to report its status to.
         folder: for frames.
         on_sample: told of every finished sample, with how it was made.
-        watch: the context in which the first sample is made, given its client, frames and how they are made.
+        watch: the context in which the first sample is made, read and told of, given its client, frames and how they
+            are made; it gives the context for as long as the worker makes it.
+        check_room: raises where so many phases, beside the source, of a shape are too many to be shown.
 
     Attributes:
         frames: of the latest synthesis; None before.
@@ -52,12 +56,13 @@ class Synthesis:
         folder: Path,
         on_sample: Callable[[SampleFrames, Provenance], None],
         watch: Watch,
+        check_room: Callable[[tuple[int, ...], int], None],
     ) -> None:
         self.frames: SampleFrames | None = None
         self._page = page
         self._connect = connect
         self._folder = folder
-        self._on_sample, self._watch = on_sample, watch
+        self._on_sample, self._watch, self._check_room = on_sample, watch, check_room
         self._client: OpenClient | None = None
         self._exam: Exam | None = None
         self._prepared: asyncio.Future | None = None
@@ -70,15 +75,8 @@ class Synthesis:
         self._forget_frames()
         self._exam, self._prepared = exam, None
         self._page.set(can_synthesize=exam is not None, samples_ready=0)
-        if exam is None:
-            return
-        if self._client is None:
-            self._client = self._connect(self._report)
-        pre = exam.pre
-        geometry = Geometry(pre.shape, pre.spacing, pre.origin, pre.direction)
-        source = Voxels(pre.voxels, geometry, exam.acquisition)
-        self._prepared = asyncio.ensure_future(asyncio.wrap_future(self._client.prepare(source, exam.anatomy)))
-        self._prepared.add_done_callback(_seen)
+        if exam is not None:
+            self._prepare(exam)
 
     def start(self, first_slice: int | None = None) -> None:
         """Begins to synthesize, slices nearest to ``first_slice`` first."""
@@ -97,6 +95,28 @@ class Synthesis:
         if self._client is not None:
             self._client.close()
 
+    def _prepare(self, exam: Exam) -> tuple[OpenClient, asyncio.Future]:
+        """Has the worker prepare an exam, a new one where the last was given up."""
+        client = self._client
+        if client is not None and client.status.state == "failed":
+            client.close()
+            client = None
+        if client is None:
+            client = self._client = self._connect(self._report)
+        pre = exam.pre
+        geometry = Geometry(pre.shape, pre.spacing, pre.origin, pre.direction)
+        source = Voxels(pre.voxels, geometry, exam.acquisition)
+        prepared = self._prepared = asyncio.ensure_future(asyncio.wrap_future(client.prepare(source, exam.anatomy)))
+        prepared.add_done_callback(_seen)
+        return client, prepared
+
+    def _prepared_by(self, exam: Exam) -> tuple[OpenClient, asyncio.Future]:
+        """The client and what it prepares; once more where that failed, as a worker may have died over it."""
+        client, prepared = self._client, self._prepared
+        if client is None or prepared is None or client.status.state == "failed" or _failed(prepared):
+            return self._prepare(exam)
+        return client, prepared
+
     async def _guarded(self, first_slice: int | None) -> None:
         self._page.set(busy=True, error="", progress_percent=0.0, progress_text="starting")
         try:
@@ -112,20 +132,22 @@ class Synthesis:
             self._page.set(busy=False)
 
     async def _run(self, first_slice: int | None) -> None:
-        exam, client, prepared = self._exam, self._client, self._prepared
-        if exam is None or client is None or prepared is None:
+        exam = self._exam
+        if exam is None:
             raise CEKWorldError("There is nothing to synthesize from; open a pre-contrast volume first.")
         page = self._page
         injection = Injection(arrival_s=_number(page.get("arrival_s"), "The bolus arrival"))
         times, first_seed = self._times(injection.arrival_s), int(_number(page.get("seed"), "The seed"))
         count = min(max(int(_number(page.get("samples"), "The number of samples")), 1), _MOST_SAMPLES)
+        shown = tuple(sorted({0.0, injection.arrival_s, *times}))
+        self._check_room(exam.pre.shape, len(shown) - 1)
+        client, prepared = self._prepared_by(exam)
         await asyncio.shield(prepared)
         # Shielded, as is what was prepared: cancelling this synthesis must not take them from the next one.
         opened = await asyncio.shield(asyncio.wrap_future(client.opened))
         page.set(model=f"{opened.model} · {opened.device}")
         self._forget_frames()
         self._runs += 1
-        shown = tuple(sorted({0.0, injection.arrival_s, *times}))
         frames = self.frames = SampleFrames(self._folder, self._runs, shown, exam.pre.voxels, injection.arrival_s)
         steps = opened.sample_steps if count > 1 else None
         provenance = Provenance(opened.model, opened.model_sha256, first_seed)
@@ -136,11 +158,15 @@ class Synthesis:
                 self._show_progress(progress, n, count)
 
             made = client.synthesize(times, injection, seed, steps, first_slice, on_progress=report)
-            async with self._watch(client, frames, provenance) if n == 0 else nullcontext():
-                await asyncio.wrap_future(made)
-            await self._collect(client, frames)
-            page.set(samples_ready=n + 1)
-            self._on_sample(frames, provenance)
+            watch: AbstractAsyncContextManager[Making]
+            watch = self._watch(client, frames, provenance) if n == 0 else nullcontext(nullcontext())
+            async with watch as making:
+                async with making:
+                    await asyncio.wrap_future(made)
+                # No longer within it: both read frames, and a client answers only who asked last.
+                await self._collect(client, frames)
+                page.set(samples_ready=n + 1)
+                self._on_sample(frames, provenance)
 
     async def _collect(self, client: SynthesisClient, frames: SampleFrames) -> None:
         sample = frames.new_sample()
@@ -176,6 +202,10 @@ def _seen(future: asyncio.Future) -> None:
     """Whoever synthesizes is told of an exam that was refused; nobody else needs to be."""
     if not future.cancelled():
         future.exception()
+
+
+def _failed(future: asyncio.Future) -> bool:
+    return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 def _number(value: object, what: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from CEKWorldLib.web.exam_opening import OpenedExam, open_exam
 from CEKWorldLib.web.live_frames import LiveFrames
 from CEKWorldLib.web.page.layout import build_page
 from CEKWorldLib.web.page.view_frame import describe_view
-from CEKWorldLib.web.page_state import Page
+from CEKWorldLib.web.page_state import Page, PageState
 from CEKWorldLib.web.region_control import RegionControl
 from CEKWorldLib.web.sample_frames import SampleFrames
 from CEKWorldLib.web.scrubber import Scrubber
@@ -87,7 +87,9 @@ class Viewer:
         self.page.on_change("layout", lambda _: self._arrange())
         self.regions = RegionControl(self.page, app, self.scene, self.views, self._samples)
         self.live = LiveFrames(self.page, self.scene, self.scrubber)
-        self.synthesis = Synthesis(self.page, self._connect, settings.temporary, self._show_sample, self._watch)
+        self.synthesis = Synthesis(
+            self.page, self._connect, settings.temporary, self._show_sample, self._watch, self.scene.check_room
+        )
         self.downloads = Downloads(
             self.page, settings.temporary, lambda: self._opened, self._series, lambda: self.regions.results
         )
@@ -136,10 +138,10 @@ class Viewer:
     def _show(self, opened: OpenedExam) -> None:
         self._opened = opened
         self.page.set(title=opened.name, notices=list(opened.notices), projected=False)
-        if opened.arrival_s is not None:
-            self.page.set(arrival_s=round(opened.arrival_s, 1))
-        if opened.exam is not None and opened.exam.anatomy is not None:
-            self.page.set(preset=opened.exam.anatomy)
+        beginning = PageState()  # not what the exam before it stated
+        anatomy = opened.exam.anatomy if opened.exam is not None else None
+        arrival_s = beginning.arrival_s if opened.arrival_s is None else round(opened.arrival_s, 1)
+        self.page.set(arrival_s=arrival_s, preset=anatomy or beginning.preset)
         self.synthesis.take(opened.exam)
         self._show_opened(opened)
         self.views.fit()
@@ -148,23 +150,29 @@ class Viewer:
         """Shows what was opened, as it was."""
         self._provenance = opened.provenance
         self.scene.open_series(opened.name, opened.series)
-        self.page.set(synthetic=opened.series.synthetic, subtracted=False)
+        from_injection = bool(opened.series.zero_source)
+        self.page.set(synthetic=opened.series.synthetic, from_injection=from_injection, subtracted=False)
         self.scene.show_in_views()
         self._begin(0.0, keep_regions=keep_regions)
 
     @asynccontextmanager
-    async def _watch(self, client: SynthesisClient, frames: SampleFrames, made: Provenance) -> AsyncIterator[None]:
-        """Shows the first synthesis of an exam while it is made; a later one leaves the earlier on screen meanwhile."""
+    async def _watch(
+        self, client: SynthesisClient, frames: SampleFrames, made: Provenance
+    ) -> AsyncIterator[AbstractAsyncContextManager[None]]:
+        """Shows the first synthesis of an exam while it is made; a later one leaves the earlier on screen meanwhile.
+
+        Until all of its frames are in the scene it is live, which nobody may take home; what stops it before leaves
+        the exam as it was opened.
+        """
         opened = self._opened
         if opened is None or self.page.get("synthetic"):
-            yield
+            yield nullcontext()
             return
         self._open_synthesis(opened, frames, made)
         self._begin(_early(frames.times_s), frames.times_s, keep_regions=True)
         self.page.set(live=True)
         try:
-            async with self.live.following(client):
-                yield
+            yield self.live.following(client)
         except BaseException:
             if self._opened is opened:
                 self._show_opened(opened, keep_regions=True)
@@ -226,6 +234,8 @@ class Viewer:
         return self.synthesis.frames
 
     def _series(self) -> tuple[TimeSeries, Provenance | None]:
+        if self.page.get("live"):  # the scene holds the pre-contrast volume alone
+            raise CEKWorldError("The phases are still being made; download them once the synthesis is finished.")
         return self.scene.series(), self._provenance
 
 

@@ -8,7 +8,7 @@ from trame.widgets import html, plotly
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
-from CEKWorldLib.web.page.part import part, spoken
+from CEKWorldLib.web.page.part import ZERO, part, spoken
 
 _CURSOR = "'calc(var(--plot-left) + (100% - var(--plot-left) - var(--plot-right)) * ' + ({}) + ')'"
 _SHARE = "(time_s - plot_first_s) / Math.max(plot_last_s - plot_first_s, 1)"
@@ -65,14 +65,14 @@ def _region(remove: Callable[[str], None]) -> None:
             v3.VTooltip("Remove the region", activator="parent", location="top")
     with html.Dl(v_if="one.type"):
         for title, value, hint in (
-            ("Initial", "{{ one.initial }} {{ one.early }}", "Initial phase and enhancement at t_e"),
-            ("Delayed", "{{ one.change }}", "Change from t_e to t_l"),
-            ("Peak", "{{ one.peak }}", "Largest enhancement"),
-            ("TTP", "{{ one.ttp }}", "Time to peak after the start of the injection"),
-            ("SER", "{{ one.ser }}", "Signal enhancement ratio PE(t_e) / PE(t_l)"),
-            ("Voxels", "{{ one.voxels }}", "Of the region"),
+            ("Initial", "{{ one.initial }} {{ one.early }}", "'Initial phase and enhancement at t_e'"),
+            ("Delayed", "{{ one.change }}", "'Change from t_e to t_l'"),
+            ("Peak", "{{ one.peak }}", "'Largest enhancement'"),
+            ("TTP", "{{ one.ttp }}", f"'Time to peak after ' + {ZERO}"),
+            ("SER", "{{ one.ser }}", "'Signal enhancement ratio PE(t_e) / PE(t_l)'"),
+            ("Voxels", "{{ one.voxels }}", "'Of the region'"),
         ):
-            with html.Div(title=hint):
+            with html.Div(title=(hint,)):
                 html.Dt(title)
                 html.Dd(value)
     with html.Div(v_if="one.type", classes="row"):

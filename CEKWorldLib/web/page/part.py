@@ -10,6 +10,9 @@ from trame.widgets import client
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
+# What times count from, for the page's templates.
+ZERO = "(from_injection ? 'injection start' : 'the first phase')"
+
 
 @contextmanager
 def part(server: Server, name: str, classes: str) -> Iterator[None]:

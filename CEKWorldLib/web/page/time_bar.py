@@ -6,7 +6,7 @@ from trame.widgets import html
 from trame.widgets import vuetify3 as v3
 from trame_server import Server
 
-from CEKWorldLib.web.page.part import icon_button, part, spoken
+from CEKWorldLib.web.page.part import ZERO, icon_button, part, spoken
 
 _CLOCK = (
     "(time_s < 0 ? '-' : '') + String(Math.floor(Math.abs(time_s) / 60)).padStart(2, '0') + ':' + "
@@ -59,13 +59,13 @@ def time_bar(server: Server) -> None:
                 style=(f"{{left: {_LEFT.format(_SHARE.format('t'))}}}",),
             )  # fmt: skip
             html.Input(
-                type="range", classes="time-slider", title="Time after the start of the injection",
+                type="range", classes="time-slider", title=(f"'Time after ' + {ZERO}",),
                 min=("first_s",), max=("last_s",), step="0.5", value=("time_s",), disabled=("times_s.length < 2",),
                 input="playing = false; time_s = Number($event.target.value)",
             )  # fmt: skip
             with html.Div(classes="time-ends"):
                 html.Span("{{ first_s }} s")
-                html.Span("seconds after injection start", classes="time-unit")
+                html.Span(f"{{{{ 'seconds after ' + {ZERO} }}}}", classes="time-unit")
                 html.Span("{{ Math.round(last_s) }} s")
         with part(server, "time_now", "time-now"):
             html.Div(f"{{{{ {_CLOCK} }}}}", classes="time-clock")
