@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -94,6 +95,7 @@ def test_the_cache_holds_no_name_of_anybody(built):
     assert len(files) == 3 + 5
     for path in files:
         content = str(path.relative_to(output)).encode() + path.read_bytes()
+        content = re.sub(rb"[0-9a-f]{12,}(-[0-9a-f]{6})?", b"", content)  # random names, which may hold any four digits
         assert [secret for secret in secrets if secret in content] == [], path
 
 
