@@ -75,8 +75,7 @@ def _layout(results: Sequence[RoiResult], first_s: float, last_s: float, from_in
     values = np.concatenate([*(result.enhancement for result in results), np.array(_LEAST_RANGE)])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     margin = 0.06 * (high - low)
-    known = from_injection and all(result.from_injection for result in results)
-    zero = "injection start" if known else "the first phase"
+    zero = "injection start" if from_injection else "the first phase"
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
