@@ -224,7 +224,11 @@ class PlayedClient:
 def test_a_glance_goes_before_the_phases_and_only_the_latest_counts():
     client, phases, glances, ends = PlayedClient(), [], [], []
     reader = FrameReader(
-        client, GradualCopy(Clock().timer), room, lambda t, v: phases.append(t), lambda t, v: glances.append(t)
+        client,
+        GradualCopy(Clock().timer),
+        room,
+        lambda t, v: phases.append(t),
+        lambda t, v, complete: glances.append(t),
     )
     reader.collected.connect(lambda: ends.append(True))
     reader.collect((30.0, 60.0))
@@ -238,7 +242,7 @@ def test_a_glance_goes_before_the_phases_and_only_the_latest_counts():
 
 def test_frames_are_copied_out_of_the_slot_they_came_in():
     client, taken = PlayedClient(), []
-    reader = FrameReader(client, GradualCopy(Clock().timer), room, lambda t, v: taken.extend(v), lambda t, v: None)
+    reader = FrameReader(client, GradualCopy(Clock().timer), room, lambda t, v: taken.extend(v), lambda *_: None)
     slot = np.ones((2, 2, 2), np.float32)
     reader.collect((30.0,))
     client.answer(slot)
@@ -259,7 +263,7 @@ def test_a_frame_whose_copy_takes_long_is_copied_in_rounds_and_the_next_is_not_a
     copies = [np.empty((10, 2, 3), np.float32), VolumeFile(tmp_path / "copy", 8, (10, 2, 3))]
     client, clock, taken = PlayedClient(), Clock(), []
     reader = FrameReader(
-        client, GradualCopy(clock.timer), lambda t: copies, lambda t, v: taken.append(v), lambda t, v: None
+        client, GradualCopy(clock.timer), lambda t: copies, lambda t, v: taken.append(v), lambda *_: None
     )
     reader.collect((30.0, 60.0))
     slot = np.arange(60, dtype=np.float32).reshape(10, 2, 3)
@@ -276,7 +280,7 @@ def test_a_frame_whose_copy_takes_long_is_copied_in_rounds_and_the_next_is_not_a
 
 def test_a_copy_under_way_is_forgotten_with_the_run(slow_copies):
     client, clock = PlayedClient(), Clock()
-    reader = FrameReader(client, GradualCopy(clock.timer), room, lambda t, v: pytest.fail("taken"), lambda t, v: None)
+    reader = FrameReader(client, GradualCopy(clock.timer), room, lambda t, v: pytest.fail("taken"), lambda *_: None)
     reader.collect((30.0,))
     client.answer(np.zeros((40, 2, 2), np.float32))
     reader.stop()
@@ -288,7 +292,7 @@ def test_a_full_disk_ends_the_collection_with_a_sentence():
         def __setitem__(self, index, plane):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    client, failures, fail = PlayedClient(), [], lambda t, v: pytest.fail("taken")
+    client, failures, fail = PlayedClient(), [], lambda *_: pytest.fail("taken")
     reader = FrameReader(client, GradualCopy(Clock().timer), lambda t: [FullFile()], fail, fail)
     reader.failed.connect(failures.append)
     reader.collect((30.0, 60.0))
@@ -299,7 +303,7 @@ def test_a_full_disk_ends_the_collection_with_a_sentence():
 
 def test_a_phase_that_fails_ends_the_collection_and_a_glance_that_fails_does_not():
     client, failures, phases = PlayedClient(), [], []
-    reader = FrameReader(client, GradualCopy(Clock().timer), room, lambda t, v: phases.append(t), lambda t, v: None)
+    reader = FrameReader(client, GradualCopy(Clock().timer), room, lambda t, v: phases.append(t), lambda *_: None)
     reader.failed.connect(failures.append)
     reader.collect((30.0, 60.0))
     reader.glance(45.0)
@@ -312,7 +316,7 @@ def test_a_phase_that_fails_ends_the_collection_and_a_glance_that_fails_does_not
 
 def test_a_frame_that_arrives_after_the_end_is_not_taken():
     client = PlayedClient()
-    fail = lambda t, v: pytest.fail("taken")  # noqa: E731
+    fail = lambda *_: pytest.fail("taken")  # noqa: E731
     reader = FrameReader(client, GradualCopy(Clock().timer), room, fail, fail)
     reader.collect((30.0,))
     reader.stop()

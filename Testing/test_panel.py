@@ -131,6 +131,40 @@ def test_apply_becomes_cancel_and_what_is_there_stays(desktop):
     assert set(PHASES_S) <= set(desktop.panel.session.times_s)
 
 
+def test_slices_that_a_cancel_left_unsynthesized_are_not_shown_as_exact_nor_exported(desktop):
+    node = choose_exam(desktop)
+    desktop.panel.run.progressed.connect(lambda progress: progress.done == 2 and desktop.ui.applyButton.click())
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: "not all slices yet" in desktop.panel.session.caption.text, "two slices of four")
+    assert not desktop.panel.run.is_running
+    assert "show the source" in desktop.ui.shownLabel.text and "exact" not in desktop.ui.shownLabel.text
+    unchanged = (shown_voxels(desktop) == array_of(node.GetImageData())).all(axis=(1, 2))
+    assert unchanged.any() and not unchanged.all()
+    assert not desktop.ui.exportDicomButton.enabled and not desktop.ui.sequenceButton.enabled
+
+
+def test_a_time_between_phases_is_exact_once_the_synthesis_has_ended(desktop):
+    synthesize(desktop)
+    assert "t=+90 s" in desktop.ui.shownLabel.text  # a minute and ten after arrival; no phase
+    desktop.wait_until(lambda: desktop.ui.shownLabel.text == "SYNTHETIC t=+90 s, exact", "the exact volume")
+
+
+def test_all_warnings_stay_below_the_button_until_the_scene_is_closed(desktop):
+    for sentence in ("Looks already contrast-enhanced.", "Not a T1-weighted sequence."):
+        desktop.panel.run.noticed.emit(sentence)
+    assert desktop.ui.progressLabel.text == "Looks already contrast-enhanced. Not a T1-weighted sequence."
+    desktop.scene.Clear(0)
+    assert desktop.ui.progressLabel.text == ""
+
+
+def test_a_synthesized_volume_is_not_synthesized_from(desktop):
+    synthesize(desktop)
+    desktop.ui.sequenceButton.click()
+    browser = desktop.scene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    desktop.parameters.inputNode = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    assert not desktop.ui.applyButton.enabled and "acquired pre-contrast" in desktop.ui.applyButton.toolTip
+
+
 def test_progress_names_slices_and_the_time_left(desktop):
     choose_exam(desktop)
     texts: list[str] = []
@@ -213,6 +247,11 @@ def test_subtraction_and_projection_apply_and_are_taken_back(desktop):
     assert view.GetSlabReconstructionEnabled()
     desktop.ui.projectionCheckBox.click()
     assert not view.GetSlabReconstructionEnabled()
+
+
+def test_a_single_phase_after_a_bolus_without_delay_is_subtracted(desktop):
+    synthesize(desktop, arrival=0.0, times="90", subtraction=True)
+    assert desktop.panel.session.times_s == (0.0, 90.0) and desktop.panel.session.subtracted
 
 
 # Models and packages

@@ -111,6 +111,56 @@ def test_a_region_cannot_be_drawn_before_there_is_a_series(desktop, button):
     assert desktop.parameters.regionNode is None
 
 
+def curve_names(desktop) -> list[str]:
+    """The lines of the chart that are curves of regions."""
+    chart = desktop.panel.session.chart.node
+    names = [chart.GetNthPlotSeriesNode(n).GetName() for n in range(chart.GetNumberOfPlotSeriesNodes())]
+    return [name for name in names if name not in ("time cursor", "t_e", "t_l")]
+
+
+def test_a_region_that_is_emptied_is_in_the_plot_no_more(desktop):
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    desktop.ui.showSeriesButton.click()
+    points = desktop.parameters.regionNode = add_point(desktop.scene, desktop.panel.session.output)
+    assert curve_names(desktop) == ["spot"]
+    points.RemoveAllControlPoints()
+    desktop.wait_until(lambda: "still empty" in desktop.ui.curvesStatusLabel.text, "the empty region")
+    assert curve_names(desktop) == [] and desktop.ui.curvesTable.rowCount == 0
+
+
+def test_a_point_whose_place_was_taken_back_is_not_measured_and_those_after_it_are(desktop):
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    desktop.ui.showSeriesButton.click()
+    points = add_point(desktop.scene, desktop.panel.session.output)
+    for name in ("second", "third"):
+        points.AddControlPoint(points.GetNthControlPointPosition(0), name)
+    points.UnsetNthControlPointPosition(1)
+    desktop.parameters.regionNode = points
+    assert [cells(desktop, row)[0] for row in range(desktop.ui.curvesTable.rowCount)] == ["spot", "third"]
+
+
+def test_the_mouse_is_followed_from_the_first_series_on_where_that_was_chosen_before(desktop):
+    desktop.ui.hoverCheckBox.click()
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    desktop.ui.showSeriesButton.click()
+    origin = desktop.panel.session.output.GetOrigin()
+    desktop.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode").SetCursorPositionRAS(list(origin))
+    assert curve_names(desktop) == ["voxel"]
+
+
+def test_the_plot_counts_from_the_first_phase_before_and_after_a_region_where_the_injection_is_not_known(desktop):
+    sequence = desktop.parameters.inputNode = add_sequence(desktop.scene, unit="", times_s=(0, 1, 2, 3, 4))
+    sequence.SetAttribute("MultiVolume.FrameLabels", "0,60000,90000,180000,360000")
+    sequence.SetAttribute("MultiVolume.FrameIdentifyingDICOMTagName", "AcquisitionTime")
+    desktop.ui.showSeriesButton.click()
+    chart = desktop.panel.session.chart.node
+    assert chart.GetXAxisTitle() == "time after the first phase (s)"
+    desktop.parameters.regionNode = add_point(desktop.scene, desktop.panel.session.output)
+    assert chart.GetXAxisTitle() == "time after the first phase (s)"
+    synthesize(desktop)
+    assert desktop.panel.session.chart.node.GetXAxisTitle() == "time after injection (s)"
+
+
 def test_a_new_segment_is_edited_on_the_series(desktop):
     synthesize(desktop)
     desktop.ui.newSegmentButton.click()
@@ -184,6 +234,29 @@ def test_a_band_of_samples_lies_around_the_curve_in_its_colour_and_goes_with_the
     assert desktop.scene.GetNumberOfNodes() == nodes - 4  # two tables, two series
 
 
+def test_curves_of_several_samples_begin_at_the_injection_whatever_times_are_listed(desktop):
+    node = choose_exam(desktop, samples=2, times="60, 90, 120, 300")
+    desktop.parameters.regionNode = add_point(desktop.scene, node)
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: not desktop.panel.run.is_running, "two samples")
+    (result,) = desktop.panel.meter.results
+    assert result.uncertainty.samples == 2 and result.times_s.tolist() == [0.0, 20.0, 60.0, 90.0, 120.0, 300.0]
+    np.testing.assert_array_equal(result.enhancement[:2], 0.0)
+    assert (result.enhancement[2:] > 1.0).all()
+
+
+def test_samples_that_are_whole_outlast_a_worker_that_dies_after_them(desktop):
+    node = choose_exam(desktop, samples=2)
+    desktop.parameters.regionNode = add_point(desktop.scene, node)
+    run = desktop.panel.run
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: run._sample == 2, "both samples")
+    InProcessTransport.made[-1].kill()
+    desktop.wait_until(lambda: not run.is_running, "the death")
+    assert "ended unexpectedly" in desktop.ui.progressLabel.text and run.store is not None
+    assert desktop.panel.meter.results[0].uncertainty.samples == 2
+
+
 def test_uncertainty_without_samples_is_refused_and_the_choice_goes_back(desktop):
     synthesize(desktop)
     desktop.parameters.overlay = OverlayChoice.UNCERTAINTY
@@ -205,6 +278,9 @@ def test_an_acquired_sequence_has_slider_and_curves_and_is_not_called_synthetic(
     desktop.ui.timeSlider.setValue(90.0)
     desktop.wait_until(lambda: desktop.ui.shownLabel.text == "t=+90 s, exact", "the phase")
     assert "SYNTHETIC" not in session.output.GetName()
+    desktop.ui.timeSlider.setValue(120.0)
+    desktop.wait_until(lambda: desktop.ui.shownLabel.text == "t=+120 s, interpolated between two phases", "120 s")
+    assert desktop.layout_manager.captions("Red") == ["t=+120 s (interpolated)"]
     desktop.parameters.regionNode = add_point(desktop.scene, session.output)
     assert desktop.panel.meter.results[0].curve_type is CurveType.WASHOUT
     assert InProcessTransport.made == []  # no model is needed

@@ -113,6 +113,27 @@ def test_the_start_of_the_injection_can_be_told_for_a_series(desktop):
     assert "'soon' is no number of seconds" in desktop.errors[0]
 
 
+def test_what_was_said_of_a_series_is_not_taken_for_the_next(desktop):
+    desktop.ui.injectionEdit.setText("60")
+    show_sequence(desktop)
+    show_sequence(desktop)
+    assert desktop.panel.session.times_s == (0.0, 60.0, 90.0, 180.0, 360.0)
+    desktop.ui.acquiredTimesEdit.setText("-60, 0, 30, 120, 300")
+    desktop.ui.showSeriesButton.click()
+    desktop.scene.Clear(0)
+    show_sequence(desktop)
+    assert desktop.panel.session.times_s == (0.0, 60.0, 90.0, 180.0, 360.0) and desktop.errors == []
+
+
+def test_an_injection_that_times_of_single_volumes_leave_no_room_for_is_told(desktop):
+    for n in range(2):
+        desktop.ui.phasesSelector.setCheckState(add_exam(desktop.scene, f"phase {n}"), 2)
+    desktop.ui.acquiredTimesEdit.setText("0, 90")
+    desktop.ui.injectionEdit.setText("60")
+    desktop.ui.showSeriesButton.click()
+    assert "not both" in desktop.errors[0] and not desktop.panel.session.is_open
+
+
 def test_two_acquired_phases_are_subtracted(desktop):
     for n in range(2):
         desktop.ui.phasesSelector.setCheckState(add_exam(desktop.scene, f"phase {n}"), 2)

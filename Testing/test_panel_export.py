@@ -84,6 +84,30 @@ def test_phases_of_a_dicom_volume_join_its_patient_and_study_and_its_protocol_re
     assert not any(part in text for text in said for part in (NAME, PATIENT_ID, "ZZPHI"))
 
 
+def test_regions_of_a_sequence_that_slicer_loaded_from_dicom_join_the_patient_and_study(desktop, tmp_path):
+    files = write_exam(tmp_path / "exam", slices=4, rows=64, columns=64)
+    grid = read_exam(tmp_path / "exam").pre
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "DCE")
+    for n, rise in enumerate((1.0, 2.1, 2.5, 1.9)):
+        phase = slicer.vtkMRMLScalarVolumeNode()
+        phase.SetAndObserveImageData(image_of(np.full(grid.shape, 100 * rise, np.float32)))
+        set_geometry(phase, grid)
+        sequence.SetDataNodeAtValue(phase, str(n))
+    # All that Slicer's DICOM import (MultiVolumeImporterPlugin.load) says of a sequence: files, but no instances.
+    sequence.SetAttribute("MultiVolume.FrameFileList", ",".join(str(file) for file in files))
+    sequence.SetAttribute("MultiVolume.FrameLabels", "0,60000,90000,360000")
+    sequence.SetAttribute("MultiVolume.FrameIdentifyingDICOMTagName", "AcquisitionTime")
+    desktop.parameters.inputNode = sequence
+    desktop.ui.showSeriesButton.click()
+    desktop.parameters.regionNode = add_point(desktop.scene, desktop.panel.session.output)
+    desktop.ui.exportDicomButton.click()
+    assert desktop.errors == []
+    headers = desktop.database.headers.values()
+    assert {"SEG", "SR"} <= {header.Modality for header in headers}
+    assert {str(header.PatientID) for header in headers} == {PATIENT_ID}
+    assert {header.StudyInstanceUID for header in headers} == {dcmread(files[0]).StudyInstanceUID}
+
+
 def test_nothing_checked_is_refused(desktop):
     synthesize(desktop, exportPhases=False, exportResults=False)
     desktop.ui.exportDicomButton.click()

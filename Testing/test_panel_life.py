@@ -67,6 +67,17 @@ def test_leaving_the_module_gives_views_and_layout_back_and_entering_takes_them_
     assert composite.GetBackgroundVolumeID() == desktop.panel.session.output.GetID()
 
 
+def test_views_that_a_layout_makes_say_synthetic_as_long_as_the_module_is_open(desktop):
+    synthesize(desktop)
+    manager = desktop.layout_manager
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView, new_views=("Slice4",))
+    assert [len(manager.captions(name)) for name in ("Red", "Slice4")] == [1, 1]
+    assert "SYNTHETIC" in manager.captions("Slice4")[0]
+    desktop.widget.exit()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView, new_views=("Slice5",))
+    assert [manager.captions(name) for name in ("Red", "Slice4", "Slice5")] == [[], [], []]
+
+
 def test_overlay_projection_and_mouse_come_back_with_the_module(desktop):
     add_exam(desktop.scene, "what the user looked at")
     synthesize(desktop)

@@ -12,9 +12,10 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
-from scene_phantom import fill, oblique, open_session
+from scene_phantom import fill, frame_at, oblique, open_session
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.scene.images import array_of
 from CEKWorldLib.scene.observers import Observers
 from CEKWorldLib.scene.regions import from_click
 
@@ -110,6 +111,21 @@ def test_importing_a_saved_session_into_an_open_one_leaves_the_open_one_alone(sc
     assert session.output is own
     assert session.show(180.0).exact
     np.testing.assert_array_equal(own.GetImageData().GetDimensions(), (24, 20, 6))
+
+
+def test_a_deleted_or_moved_output_volume_costs_neither_curve_nor_mouse(scene):
+    session = open_session(scene, oblique())
+    session.show(90.0)
+    place = session.output.GetOrigin()
+    session.follow_mouse(True)
+    scene.RemoveNode(session.output)
+    scene.GetFirstNodeByClass("vtkMRMLCrosshairNode").SetCursorPositionRAS(list(place))
+    np.testing.assert_array_equal(array_of(session.output.GetImageData()), frame_at(oblique(), 90.0))
+    assert session.output.GetAttribute("CEKWorld.TimeSeconds") == "90"
+    assert session.measure([from_click(place, session.output)])[0].voxels > 0
+    moved = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    session.output.SetAndObserveTransformNodeID(moved.GetID())
+    assert session.grid.shape == oblique().shape
 
 
 def test_undo_does_not_take_the_session_apart(scene):

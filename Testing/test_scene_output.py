@@ -22,6 +22,7 @@ from CEKWorldLib.scene.frame_store import FrameStore
 from CEKWorldLib.scene.geometry import array_of_matrix, same_grid, volume_of, world_to_ijk
 from CEKWorldLib.scene.images import array_of, image_of
 from CEKWorldLib.scene.provenance import caption
+from CEKWorldLib.scene.scene_session import SceneSession
 
 
 def shown_voxels(session) -> np.ndarray:
@@ -185,6 +186,19 @@ def test_captions_by_hand():
     assert caption(93.25, True) == "SYNTHETIC t=+93.2 s"
     assert caption(-30.0, False) == "t=-30 s"
     assert caption(1234.5, True, exact=False) == "SYNTHETIC t=+1234.5 s (preview)"
+    assert caption(45.0, False, exact=False) == "t=+45 s (interpolated)"
+    assert caption(90.0, True, exact=False, partial=True) == "SYNTHETIC t=+90 s (not all slices yet)"
+
+
+def test_a_frame_that_lacks_slices_is_neither_exact_nor_called_so_until_it_is_whole(scene):
+    session = open_session(scene, oblique())
+    session.put_glance(75.0, frame_at(oblique(), 75.0), partial=True)
+    shown = session.show(75.0)
+    assert shown.partial and not shown.exact and session.caption.text == "SYNTHETIC t=+75 s (not all slices yet)"
+    session.put_glance(90.0, frame_at(oblique(), 90.0), partial=True)
+    assert session.show(90.0).exact  # a phase, whatever a glance from before it was whole held
+    session.put_glance(75.0, frame_at(oblique(), 75.0))
+    assert session.show(75.0).exact and session.caption.text == "SYNTHETIC t=+75 s"
 
 
 def test_acquired_series_are_not_called_synthetic_even_in_the_same_node(scene):
@@ -196,6 +210,16 @@ def test_acquired_series_are_not_called_synthetic_even_in_the_same_node(scene):
     assert session.output.GetName() == "DCE"
     assert session.output.GetAttribute("CEKWorld.Synthetic") == "0"
     assert session.output.GetAttribute("CEKWorld.seed") is None
+
+
+def test_voxels_without_a_number_leave_the_window_that_of_the_others(scene):
+    series = open_session(scene, oblique()).series()
+    frames = series.frames.copy()
+    frames[..., 0] = np.nan
+    session = SceneSession(scene)
+    session.open_series("DCE", replace(series, frames=frames, synthetic=False))
+    display = session.output.GetDisplayNode()
+    assert 0 < display.GetWindowLevelMin() < display.GetWindowLevelMax() < 1000
 
 
 def test_a_frame_of_another_shape_is_refused(scene):

@@ -11,7 +11,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
 import vtk
-from scene_phantom import TIMES_S, frame_at, oblique, open_session
+from scene_phantom import PROVENANCE, TIMES_S, frame_at, oblique, open_session
 from vtk.util.numpy_support import numpy_to_vtk
 
 from CEKWorldLib.errors import CEKWorldError
@@ -67,6 +67,19 @@ def test_publishing_again_replaces_the_phases_in_the_same_nodes(scene):
     assert session.publish() == first
     assert scene.GetNumberOfNodes() == count
     assert first[0].GetNumberOfDataNodes() == len(PHASES) + 1
+
+
+def test_phases_of_another_exam_seed_or_origin_leave_the_sequence_before_as_it_was(scene):
+    session = open_session(scene, oblique())
+    first, browser = session.publish()
+    other = replace(PROVENANCE, seed=8)
+    session.open_exam("T1", oblique(), other, 20.0, brightest=2.0)
+    second, _ = session.publish()
+    session.open_series("T1", replace(session.series(), synthetic=False))
+    acquired, _ = session.publish()
+    assert len({first.GetID(), second.GetID(), acquired.GetID()}) == 3
+    assert first.GetNumberOfDataNodes() == len(PHASES) and first.GetAttribute("CEKWorld.seed") == "7"
+    assert acquired.GetAttribute("CEKWorld.Synthetic") == "0" and browser.GetMasterSequenceNode() is first
 
 
 def test_slicer_saves_what_the_project_reads(scene, tmp_path):
@@ -145,7 +158,7 @@ def test_an_acquired_series_is_scrubbed_like_a_synthetic_one(scene):
     nodes = [volume_node(scene, volume.like(frame_at(volume, t))) for t in (0.0, 60.0, 120.0)]
     session = open_session(scene, volume)
     session.open_series("DCE", series_of_volumes(nodes, (0.0, 60.0, 120.0)))
-    assert session.show(30.0).caption == "t=+30 s"
+    assert session.show(30.0).caption == "t=+30 s (interpolated)"
     np.testing.assert_allclose(array_of(session.output.GetImageData()), frame_at(volume, 30.0), rtol=1e-6)
 
 

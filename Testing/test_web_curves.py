@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from CEKWorldLib.errors import OutOfMemory
 from CEKWorldLib.kinetics.roi import RoiResult, roi_curves, with_uncertainty
 from CEKWorldLib.scene.region import Region
 from CEKWorldLib.web.curve_figure import curve_figure
@@ -88,9 +89,26 @@ def test_frames_up_to_arrival_are_the_source_and_files_go_with_the_series(tmp_pa
     pre = np.arange(8, dtype=np.float32).reshape(SHAPE)
     frames = SampleFrames(tmp_path, 1, (0.0, 20.0, 60.0), pre, 20.0)
     assert frames.missing == [(2, 60.0)]
-    sample = frames.new_sample()
-    sample[2] = 5.0
-    assert np.array_equal(sample[0], pre) and np.array_equal(sample[1], pre)
-    frames.samples.append(sample)
+    with frames.new_sample() as sample:
+        sample[2] = 5.0
+    assert np.array_equal(sample[0], pre) and np.array_equal(sample[1], pre) and frames.samples[0] is sample
     frames.discard()
     assert not list(tmp_path.iterdir()) and sample[2].max() == 5.0
+
+
+def test_a_disk_without_room_for_the_frames_is_said_before_they_are_written_to(tmp_path, monkeypatch):
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    frames = SampleFrames(tmp_path, 1, (0.0, 20.0, 60.0), np.ones((2, 3, 4), np.float32), 20.0)
+    with pytest.raises(OutOfMemory, match="No space left on device"), frames.new_sample():
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_frames_of_a_sample_have_their_space_on_the_disk(tmp_path):
+    with SampleFrames(tmp_path, 1, (0.0, 60.0), np.ones((8, 64, 64), np.float32), 20.0).new_sample():
+        pass
+    (file,) = tmp_path.iterdir()
+    assert 512 * file.stat().st_blocks >= file.stat().st_size == 2 * 8 * 64 * 64 * 4

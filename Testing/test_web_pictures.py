@@ -106,3 +106,20 @@ def test_a_window_that_takes_nothing_is_let_go(monkeypatch):
         assert asyncio.get_running_loop().time() - begun < 0.05
 
     heard.run(act)
+
+
+def test_the_letters_at_the_sides_of_a_view_are_those_of_slicers_orientation():
+    slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+    from vtkmodules.vtkCommonMath import vtkMatrix3x3
+
+    from CEKWorldLib.web.page.view_frame import SIDES
+
+    letters = (("L", "R"), ("P", "A"), ("I", "S"))  # against and along an axis of RAS
+    for name, sides in SIDES.items():
+        to_ras = vtkMatrix3x3()
+        getattr(slicer.vtkMRMLSliceNode, f"Get{name}SliceToRASMatrix")(to_ras)
+        rightward = [to_ras.GetElement(row, 0) for row in range(3)]
+        axis = max(range(3), key=lambda row: abs(rightward[row]))
+        against, along = letters[axis]
+        assert sides == ((against, along) if rightward[axis] > 0 else (along, against)), name

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,9 +27,10 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
 
 from CEKWorldLib.web.exam_opening import OpenedExam
+from CEKWorldLib.web.live_frames import LiveFrames
 from CEKWorldLib.web.page_state import PageState
 from CEKWorldLib.web.region_control import RegionControl
-from CEKWorldLib.web.synthesis import Synthesis
+from CEKWorldLib.web.synthesis import Synthesis, read_frame
 from CEKWorldLib.web.viewer import Viewer
 
 SHAPE = (2, 4, 4)
@@ -100,14 +102,9 @@ def synthesis(folder: Path, told: list[str], *workers: Worker, room: CEKWorldErr
             raise room
 
     @asynccontextmanager
-    async def making() -> AsyncIterator[None]:
-        yield
-        told.append("made")
-
-    @asynccontextmanager
-    async def watch(*_: object) -> AsyncIterator[Any]:
+    async def watch(client: Any, *_: object) -> AsyncIterator[Any]:
         try:
-            yield making()
+            yield partial(read_frame, client)
         except BaseException:
             told.append("restored")
             raise
@@ -133,13 +130,13 @@ async def run(one: Synthesis, told: list[str]) -> list[str]:
     return told[before:]
 
 
-def test_a_first_synthesis_is_watched_until_it_is_shown_and_read_only_after_it_was_made(tmp_path):
+def test_a_first_synthesis_is_watched_until_it_is_shown(tmp_path):
     told: list[str] = []
 
     async def use() -> None:
         one = synthesis(tmp_path, told, Worker(told))
         one.take(EXAM)
-        assert await run(one, told) == ["synthesize", "made", "frame", "frame", "shown", "watched"]
+        assert await run(one, told) == ["synthesize", "frame", "frame", "shown", "watched"]
 
     asyncio.run(use())
 
@@ -150,8 +147,76 @@ def test_a_frame_that_cannot_be_read_gives_the_exam_back_as_it_was_opened(tmp_pa
     async def use() -> None:
         one = synthesis(tmp_path, told, Worker(told, frame=DIED))
         one.take(EXAM)
-        assert await run(one, told) == ["synthesize", "made", "frame", "restored"]
+        assert await run(one, told) == ["synthesize", "frame", "restored"]
         assert one._page.get("error") == str(DIED) and not one._page.get("busy")
+
+    asyncio.run(use())
+
+
+def test_a_synthesis_that_fails_leaves_the_samples_of_the_one_on_screen(tmp_path):
+    told: list[str] = []
+
+    async def use() -> None:
+        worker = Worker(told)
+        one = synthesis(tmp_path, told, worker)
+        one._page.set(samples=2)
+        one.take(EXAM)
+        await run(one, told)
+        shown = one.frames
+        assert shown is not None and len(shown.samples) == 2
+        worker._frame = DIED
+        await run(one, told)
+        assert one.frames is shown and len(list(tmp_path.iterdir())) == 2
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [({"seed": "-1"}, "The seed must be"), ({"seed": "1e30"}, "The seed must be"), ({"seed": "1.5"}, "whole number"),
+     ({"samples": "50"}, "from 1 to 16"), ({"samples": ""}, "not a number")],
+)  # fmt: skip
+def test_a_seed_or_number_of_samples_that_is_none_is_named_and_nothing_is_asked_for(tmp_path, setting, words):
+    told: list[str] = []
+
+    async def use() -> None:
+        one = synthesis(tmp_path, told, Worker(told))
+        one.take(EXAM)
+        one._page.set(**setting)
+        assert await run(one, told) == [] and words in one._page.get("error")
+
+    asyncio.run(use())
+
+
+def test_the_slider_is_answered_between_the_frames_that_are_collected_and_keeps_its_own_voxels():
+    class Slow:
+        """A client that answers only who asked last, each time in the same memory."""
+
+        voxels = np.zeros(SHAPE, np.float32)
+        asked: Future | None = None
+
+        def frame(self, t_s: float, **_: object) -> Future:
+            assert self.asked is None or self.asked.done(), "two readers at once"
+            future = self.asked = Future()
+
+            def give() -> None:
+                self.voxels[:] = t_s
+                future.set_result(SimpleNamespace(voxels=self.voxels, complete=True))
+
+            asyncio.get_running_loop().call_later(0.01, give)
+            return future
+
+    async def use() -> None:
+        glances: list[tuple[float, np.ndarray]] = []
+        scene: Any = SimpleNamespace(put_glance=lambda t, voxels, partial: glances.append((t, voxels)))
+        scrubber: Any = SimpleNamespace(fetch=None)
+        live = LiveFrames(SimpleNamespace(on_change=lambda *_: None), scene, scrubber)  # type: ignore[arg-type]
+        async with live.following(Slow()) as read:  # type: ignore[arg-type]
+            glance = asyncio.create_task(scrubber.fetch(50.0))
+            collected = [float((await read(t)).max()) for t in (60.0, 120.0, 180.0)]
+            assert await glance
+        assert collected == [60.0, 120.0, 180.0]
+        assert [(t, float(voxels.max())) for t, voxels in glances] == [(50.0, 50.0)]
 
     asyncio.run(use())
 
@@ -216,7 +281,7 @@ def viewer(one: OpenedExam, shown: list[str]) -> Any:
         scene=SimpleNamespace(open_series=tell("opened"), show_in_views=tell("views"), series=lambda: one.series),
         synthesis=SimpleNamespace(take=tell("take")),
         views=SimpleNamespace(fit=tell("fit")),
-        live=SimpleNamespace(following=lambda client: "following"),
+        live=SimpleNamespace(following=lambda client: nullcontext("following")),
         _provenance=None,
         _open_synthesis=tell("synthesis"),
         _begin=tell("begin"),

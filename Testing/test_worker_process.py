@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from worker_viewer import INJECTION, PATIENCE_S, TIMES, Viewer, at_host
 from CEKWorldLib.exam.reading import read_exam
 from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.synthesis.session import Session
+from CEKWorldLib.worker import process
 from CEKWorldLib.worker.asyncio_transport import COMMAND
 from CEKWorldLib.worker.command import NICENESS_VARIABLE
 from CEKWorldLib.worker.interface import Voxels, WorkerError
-from CEKWorldLib.worker.messages import Geometry, Open, encode
+from CEKWorldLib.worker.messages import Cancel, Geometry, Open, encode
 from CEKWorldLib.worker.shared_folder import SharedFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -219,6 +221,17 @@ def test_a_niceness_that_is_no_number_ends_the_worker_with_one_sentence():
     environment = {**os.environ, NICENESS_VARIABLE: "high"}
     worker = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=PATIENCE_S)
     assert b"is 'high'; give a whole number" in worker.stdout and b"Traceback" not in worker.stderr
+
+
+def test_a_cancel_of_what_is_answered_at_that_moment_does_not_end_the_worker():
+    class Answered(dict):
+        def __contains__(self, key: object) -> bool:
+            return self.pop(key, None) is not None
+
+    one = process._Process(None, None, None)  # type: ignore[arg-type]
+    one._cancels = Answered({3: threading.Event()})
+    one._sort(Cancel(3))
+    one._sort(Cancel(4))
 
 
 def test_what_libraries_print_does_not_reach_the_protocol():

@@ -27,9 +27,11 @@ from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.worker import bench
 from CEKWorldLib.worker.command import HOST_VARIABLE, LOCAL, configured
 from CEKWorldLib.worker.interface import Voxels, WorkerError
-from CEKWorldLib.worker.messages import Geometry, Open, Prepare, encode
+from CEKWorldLib.worker.messages import Failed, Geometry, Hello, Open, Prepare, ReadCurve, encode
 from CEKWorldLib.worker.remote import access
+from CEKWorldLib.worker.remote.service import RemoteService
 from CEKWorldLib.worker.remote.wire import SESSION_HEADER, TOKEN_VARIABLE
+from CEKWorldLib.worker.shared_folder import SharedFolder
 
 SHAPE = (6, 72, 80)
 TOKEN = "a token for the readers of this test"
@@ -238,6 +240,36 @@ def test_a_volume_over_the_limit_is_refused_and_the_reader_goes_on(tmp_path):
         reader.close()
 
 
+def test_a_disk_that_fills_up_at_the_host_is_said_and_the_reader_goes_on(department, reader, monkeypatch):
+    opened = Path.open
+
+    def on_a_full_disk(path: Path, *mode: str):
+        return opened(Path("/dev/full") if path.name == "incoming" else path, *mode)
+
+    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    with pytest.raises(WorkerError, match="At the GPU host: .*No space left on device") as caught:
+        reader.prepare(exam(1))
+    monkeypatch.undo()
+    assert caught.value.kind == "out_of_memory"
+    assert reader.prepare(exam(1)).geometry.shape == SHAPE and len(reader.transports) == 1
+
+
+def test_images_for_this_machine_do_not_go_through_a_proxy(department, tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    reader = Viewer(tmp_path / "reader", "compact", at_host(department.url))
+    assert reader.prepare(exam()).geometry.shape == SHAPE
+    reader.close()
+
+
+def test_a_bug_at_the_reader_is_an_answer_too(tmp_path):
+    service = RemoteService("ws://127.0.0.1:9", lambda event: None)
+    service._folder = SharedFolder.create(tmp_path)
+    answer = service.answer(ReadCurve(3, "mask-gone.u8", (0.0,)), lambda: False)
+    assert isinstance(answer, Failed) and (answer.id, answer.kind) == (3, "internal")
+
+
 def test_a_reader_with_a_client_of_his_own_gets_no_files_of_the_host(department):
     with connect(department.url, additional_headers={SESSION_HEADER: "5" * 64}) as connection:
         connection.send(encode(Open(1, "/", "compact", "cpu", "/")))
@@ -331,9 +363,10 @@ def test_a_host_that_is_not_there_is_named(tmp_path):
     assert "ws://127.0.0.1:9 cannot be reached (ConnectionRefusedError" in str(refused)
 
 
-def test_what_is_no_message_ends_the_connection(department):
+@pytest.mark.parametrize("text", ["no message", encode(Hello(1, "another"))], ids=["no message", "no request"])
+def test_what_is_no_request_ends_the_connection(department, text):
     with connect(department.url, additional_headers={SESSION_HEADER: "6" * 64}) as connection:
-        connection.send("no message")
+        connection.send(text)
         with pytest.raises(ConnectionClosed, match="1002"):
             while True:
                 connection.recv()

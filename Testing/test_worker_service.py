@@ -12,7 +12,7 @@ from closed_form_model import ClosedFormModel, phantom
 from tiny_model import tiny_model
 
 from CEKWorldLib.errors import Cancelled, CEKWorldError, OutOfMemory
-from CEKWorldLib.exam.protocol import Injection
+from CEKWorldLib.exam.protocol import Acquisition, Injection
 from CEKWorldLib.models.bundle import save_model
 from CEKWorldLib.synthesis.session import Session
 from CEKWorldLib.worker.cancelling import cancellable, watch
@@ -56,6 +56,14 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path, model) -> Desk:
     return Desk(tmp_path, model)
+
+
+def test_what_is_said_of_a_file_is_said_of_a_viewers_volume(desk):
+    voxels = phantom(SLICES, SIDE, SIDE).pre.voxels
+    desk.folder.write("exam", voxels)
+    slow = Acquisition(repetition_time_ms=3000.0)
+    reply = desk.ask(Prepare(2, voxels_file="exam", geometry=Geometry(voxels.shape), acquisition=slow))
+    assert any("TR 3000 ms" in warning for warning in reply.warnings)
 
 
 def test_a_cancel_stops_between_two_sampler_steps(desk):

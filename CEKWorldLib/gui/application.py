@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +56,10 @@ class Application(Protocol):
 
     def show_chart(self, chart: Any) -> None:
         """Shows a chart node in a layout with a plot view."""
+        ...
+
+    def follow_layout(self, act: Callable[[], None] | None) -> None:
+        """Has something done after every change of the layout, which may make views; None ends that."""
         ...
 
     def restore_layout(self) -> None:

@@ -17,7 +17,6 @@ from CEKWorldLib.gui.signals import Signal
 from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.kinetics.roi import RoiResult, relative_to, with_uncertainty
 from CEKWorldLib.kinetics.settings import Mode
-from CEKWorldLib.scene.geometry import grid_of
 from CEKWorldLib.scene.region import Region
 from CEKWorldLib.scene.scene_session import SceneSession
 
@@ -89,13 +88,13 @@ class CurveMeter:
             self.results = self._measured(self._regions(self._node))
         except CEKWorldError as error:
             self.results = []
+            self._session.chart.show_curves([], [])
             self.failed.emit(str(error))
         else:
             self.measured.emit(self.results)
 
     def _regions(self, node: Any) -> list[Region]:
-        output = self._session.output
-        return regions_of(node, output, slice_axis(grid_of(output)))
+        return regions_of(node, self._session.output, slice_axis(self._session.grid))
 
     def _measured(self, regions: Sequence[Region]) -> list[RoiResult]:
         store = self._samples()

@@ -114,6 +114,10 @@ class CurvesSection:
     def enter(self) -> None:
         """The module is opened."""
         self.editor.enter()
+        self.follow_mouse()
+
+    def follow_mouse(self) -> None:
+        """Shows the curve of the voxel under the mouse where the user has chosen so."""
         self._follow_mouse(self._ui.hoverCheckBox.checked)
 
     def exit(self) -> None:

@@ -57,7 +57,7 @@ class ExportSection:
         self._source = source
 
     def update(self) -> None:
-        is_ready = self._session.is_open and not self._run.is_running
+        is_ready = self._session.is_open and self._session.has_phases and not self._run.is_running
         for button in (self._ui.exportDicomButton, self._ui.sequenceButton, self._ui.reportButton):
             button.setEnabled(is_ready)
 

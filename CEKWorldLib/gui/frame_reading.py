@@ -28,7 +28,7 @@ class FrameReader:
         copy: copies one frame at a time; what it was doing otherwise is done.
         room: for a phase that is collected.
         take_phase: takes it.
-        take_glance: takes the volume of a time the user looks at.
+        take_glance: takes the volume of a time the user looks at, and whether all its slices are synthesized.
 
     Attributes:
         collected: emitted when all phases asked for have been taken.
@@ -41,7 +41,7 @@ class FrameReader:
         copy: GradualCopy,
         room: Room,
         take_phase: Take,
-        take_glance: Callable[[float, np.ndarray], None],
+        take_glance: Callable[[float, np.ndarray, bool], None],
     ) -> None:
         self.collected = Signal()
         self.failed = Signal()
@@ -104,15 +104,15 @@ class FrameReader:
         else:
             copies: Sequence[Any] = [np.empty_like(frame.voxels)] if partial else self._room(frame.t_s)
             self._copy.start(
-                frame.voxels, copies, lambda: self._copied(frame.t_s, copies, partial), lambda e: self._fail(no_room(e))
+                frame.voxels, copies, lambda: self._copied(frame, copies, partial), lambda e: self._fail(no_room(e))
             )
 
-    def _copied(self, time_s: float, copies: Sequence[Any], partial: bool) -> None:
+    def _copied(self, frame: Frame, copies: Sequence[Any], partial: bool) -> None:
         self._underway = None
         if partial:
-            self._take_glance(time_s, copies[0])
+            self._take_glance(frame.t_s, copies[0], frame.complete)
         else:
-            self._take_phase(time_s, copies)
+            self._take_phase(frame.t_s, copies)
         self._next()
 
     def _fail(self, error: CEKWorldError) -> None:

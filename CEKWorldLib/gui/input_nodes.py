@@ -20,6 +20,7 @@ from CEKWorldLib.scene.images import array_of
 from CEKWorldLib.scene.owned_nodes import ROLE_KEY
 
 _UIDS = "DICOM.instanceUIDs"  # the instances a volume was loaded from, in one text
+_FILES = "MultiVolume.FrameFileList"  # and a sequence, to which Slicer's DICOM import gives no instances
 _FRAMES = "MultiVolume.NumberOfFrames"
 
 
@@ -87,20 +88,19 @@ def acquisition_of_node(node: Any, file_of_instance: Callable[[str], str]) -> Ac
         node: volume.
         file_of_instance: the DICOM database's answer to a SOPInstanceUID, "" where it has none.
     """
-    uids = (node.GetAttribute(_UIDS) or "").split()
-    file = file_of_instance(uids[0]) if uids else ""
-    if not file or not Path(file).is_file():
+    file = source_file(node, file_of_instance)
+    if file is None:
         return Acquisition()
     from CEKWorldLib.exam.dicom_files import parse
     from CEKWorldLib.exam.dicom_protocol import acquisition_of
 
-    return acquisition_of(parse(Path(file), pixels=False))
+    return acquisition_of(parse(file, pixels=False))
 
 
 def source_file(node: Any, file_of_instance: Callable[[str], str]) -> Path | None:
-    """A DICOM file of the series a volume was loaded from, beside the others; None where it was not DICOM."""
+    """A DICOM file of the series a node was loaded from, beside the others; None where it was not DICOM."""
     uids = (node.GetAttribute(_UIDS) or "").split()
-    file = file_of_instance(uids[0]) if uids else ""
+    file = file_of_instance(uids[0]) if uids else (node.GetAttribute(_FILES) or "").split(",")[0]
     return Path(file) if file and Path(file).is_file() else None
 
 

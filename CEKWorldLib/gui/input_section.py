@@ -45,6 +45,7 @@ class InputSection:
         self._keys: list[str] = []
         self._gpus: list[Gpu] = []
         self._worker_device: str | None = None
+        self._told_of: Any | None = None  # the input when times and injection were last used
         self._parameters: Parameters | None = None
         self._gpu_query = GpuQuery(self._take_gpus)
         self._connections = Connections()
@@ -59,6 +60,8 @@ class InputSection:
         """Shows the models there are, and the chosen one."""
         if self._parameters is None:
             return
+        if self._told_of is not None and self._parameters.inputNode is not self._told_of:
+            self.forget()
         entries = self._library.entries
         keys = [entry.key for entry in entries]
         with quiet(self._ui.modelSelector):
@@ -90,8 +93,16 @@ class InputSection:
         """Reads the acquired series that is chosen, and hands it on."""
         with errors_shown(self._application):
             name, series, node = self._series()
+            self._told_of = self._parameters.inputNode if self._parameters is not None else None
             self.series_given.emit(name, series, source_file(node, self._application.file_of_instance))
             say(self._ui.seriesNotesLabel, " ".join(series.notes))
+
+    def forget(self) -> None:
+        """Drops what was said of a series: it is not true of the next."""
+        self._told_of = None
+        for edit in (self._ui.acquiredTimesEdit, self._ui.injectionEdit):
+            edit.setText("")
+        say(self._ui.seriesNotesLabel, "")
 
     def close(self) -> None:
         self._connections.end()
@@ -106,6 +117,10 @@ class InputSection:
             if times is None:
                 raise CEKWorldError(
                     _("Volumes that were loaded one by one do not tell their times; give a time for each of them.")
+                )
+            if self._injection() is not None:
+                raise CEKWorldError(
+                    _("Give times or the start of the injection, not both: times of single volumes count from it.")
                 )
             series = series_of_volumes(volumes, times)
             given = ", ".join(f"{volume.GetName()}: {t:+g} s" for volume, t in zip(volumes, times, strict=True))

@@ -28,12 +28,10 @@ from CEKWorldLib.gui.time_section import TimeSection
 from CEKWorldLib.gui.timers import MakeTimer
 from CEKWorldLib.gui.worker_holder import EndableTransport, WorkerHolder
 from CEKWorldLib.kinetics.settings import Settings
-from CEKWorldLib.scene.geometry import grid_of
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.worker.interface import Status
 
 _FIRST_LOOK_S = 70.0  # after arrival: tissue enhances, and most lesions are near their peak
-_SOURCE_FRAMES = 2  # at injection and at arrival: nothing to take off yet, and no curve
 _EXIT_MS = 2000  # for the worker, when Slicer quits
 _SETTLED_MS = 500  # of a definition that is being changed, before the overlay is computed anew
 
@@ -95,14 +93,14 @@ class Panel:
         self.session.settings = curve_settings(parameters, self._arrival_s)
         for section in self._sections:
             section.update()
-        if self._is_entered and self.session.is_open and self._has_phases:
+        if self._is_entered and self.session.is_open and self.session.has_phases:
             self._show_as_chosen(parameters)
 
     def enter(self) -> None:
         """The module is opened: its series comes back into the views."""
         self._is_entered = True
-        for renderer in self._application.slice_renderers():
-            self.session.caption.add(renderer)
+        self._caption_views()
+        self._application.follow_layout(self._caption_views)
         self.setup.look_at_packages()
         self.input.ask_device()
         self.curves.enter()
@@ -119,6 +117,7 @@ class Panel:
         self.time.playback.stop()
         self.curves.exit()
         self.session.layers.restore()
+        self._application.follow_layout(None)
         self.session.caption.clear()
         self._application.restore_layout()
         self._overlay_soon.stop()
@@ -147,6 +146,7 @@ class Panel:
         self._arrival_s = None
         self.session.open_series(name, series)
         self.session.show_in_views()
+        self.curves.follow_mouse()
         self.export.open(source)
         self.time.open(float(series.times_s[0]), float(series.times_s[-1]), float(series.times_s[0]))
         self._measure_anew()
@@ -172,6 +172,7 @@ class Panel:
         self.meter.clear()
         if self._is_entered:  # else when the module is opened again
             self.session.show_in_views()
+            self.curves.follow_mouse()
         self.export.open(request.source)
         last = max(request.times_s)
         self.time.open(0.0, last, min(self._arrival_s + _FIRST_LOOK_S, last))
@@ -179,7 +180,7 @@ class Panel:
 
     def _phases_collected(self) -> None:
         self.time.show_phases()
-        self.time.scrubber.refresh()
+        self.time.scrubber.settle()
         self._measure_anew()
 
     def _measure_anew(self) -> None:
@@ -214,7 +215,7 @@ class Panel:
             self.session.subtracted = parameters.subtraction
             self.time.scrubber.refresh()
         if parameters.projection:
-            grid = grid_of(self.session.output)
+            grid = self.session.grid
             self.session.layers.project(max(n * s for n, s in zip(grid.shape[::-1], grid.spacing, strict=True)))
         else:
             self.session.layers.stop_projecting()
@@ -244,11 +245,16 @@ class Panel:
         finally:
             busy.close()
 
+    def _caption_views(self) -> None:
+        """All there are, those that the present layout has made included."""
+        for renderer in self._application.slice_renderers():
+            self.session.caption.add(renderer)
+
     def _scene_closed(self) -> None:
         self.run.forget()
         self.meter.stop()
-        self.curves.forget()
-        self.export.forget()
+        for section in (self.input, self.synthesize, self.curves, self.export):
+            section.forget()
         self.time.clear()
         self._arrival_s = None
         self._forget_overlay()
@@ -259,8 +265,3 @@ class Panel:
         self._overlay_soon.stop()
         if self._is_entered and self.session.is_open:
             self.session.overlay.hide()
-
-    @property
-    def _has_phases(self) -> bool:
-        """Whether there is more than the source itself."""
-        return len(self.session.times_s) > _SOURCE_FRAMES or not self.session.series_is_synthetic

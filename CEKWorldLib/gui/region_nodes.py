@@ -49,7 +49,9 @@ def regions_of(node: Any, volume: Any, slice_axis: int) -> list[Region]:
     elif node.IsA("vtkMRMLMarkupsClosedCurveNode"):
         regions = [from_closed_curve(node, volume)]
     else:
-        regions = [_point(node, n, volume, slice_axis) for n in range(node.GetNumberOfDefinedControlPoints())]
+        # Not the first so many: a point whose place was taken back stays in the list, undefined.
+        places = [n for n in range(node.GetNumberOfControlPoints()) if _is_placed(node, n)]
+        regions = [_point(node, n, volume, slice_axis) for n in places]
     if not regions:
         raise CEKWorldError(_("'{name}' is still empty; draw a region on the image.").format(name=node.GetName()))
     return regions
@@ -78,6 +80,10 @@ class RegionWatch:
 
     def _changed(self) -> None:
         self._on_change()
+
+
+def _is_placed(node: Any, n: int) -> bool:
+    return node.GetNthControlPointPositionStatus(n) == _Markups.PositionDefined
 
 
 def _point(node: Any, n: int, volume: Any, slice_axis: int) -> Region:

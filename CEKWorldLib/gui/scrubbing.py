@@ -50,6 +50,11 @@ class Scrubber:
         """Shows the present time again, as something about it has changed."""
         self._now(self._time_s)
 
+    def settle(self) -> None:
+        """As ``refresh``; what is only a preview then is asked for, as after a move."""
+        self.refresh()
+        self._rest.start(_REST_MS)
+
     def stop(self) -> None:
         self._moves.drop()
         self._rest.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.drawing_turns import View
 
 _SETTINGS = "CEKWorld"
@@ -22,6 +24,7 @@ class SlicerApplication:
 
     def __init__(self) -> None:
         self.scene = slicer.mrmlScene
+        self._connections = Connections()
         self._own_layout: int | None = None
         self._users_layout: int | None = None
 
@@ -80,6 +83,12 @@ class SlicerApplication:
             manager.setLayout(_PLOT_LAYOUT)
         for n in range(manager.plotViewCount):
             manager.plotWidget(n).mrmlPlotViewNode().SetPlotChartNodeID(chart.GetID())
+
+    def follow_layout(self, act: Callable[[], None] | None) -> None:
+        self._connections.end()
+        manager = slicer.app.layoutManager()
+        if manager is not None and act is not None:
+            self._connections.add(manager, "layoutChanged(int)", act)
 
     def restore_layout(self) -> None:
         manager = slicer.app.layoutManager()

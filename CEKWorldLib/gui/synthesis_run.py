@@ -215,7 +215,7 @@ class SynthesisRun:
         self._reader.collected.connect(self._phases_taken)
         self._reader.failed.connect(self._ended)
         if request.samples > 1:
-            self._sampled = SampleStore(request.times_s, request.volume.shape)
+            self._sampled = SampleStore(self._all_times, request.volume.shape)
         self._later(self._exam_shown)
 
     def _exam_shown(self) -> None:
@@ -251,13 +251,12 @@ class SynthesisRun:
             self.glance(self._shown_time())
 
     def _synthesized(self, reply: Synthesized) -> None:
-        _client, request = self._present
         self._impatience.stop()
         if self._sample == 0:
             self.metadata = reply.metadata
             self._to(Step.READING)
         if self._reader is not None:
-            self._reader.collect(request.times_s if self._sampled is not None else self._synthetic_times)
+            self._reader.collect(self._all_times if self._sampled is not None else self._synthetic_times)
 
     def _phases_taken(self) -> None:
         is_first = self._sample == 0
@@ -272,7 +271,11 @@ class SynthesisRun:
     def _finish(self, reply: Synthesized) -> None:
         """All samples are there, and the worker has the first once more."""
         self._impatience.stop()
-        self.store, self._sampled, self._sample = self._sampled, None, 0
+        self._sample = 0
+        self._all_sampled()
+
+    def _all_sampled(self) -> None:
+        self.store, self._sampled = self._sampled, None
         self._to(Step.IDLE)
 
     # What arrives
@@ -288,9 +291,9 @@ class SynthesisRun:
         if self._sample == 0 and time_s in self._synthetic_times:
             self._session.put_frame(time_s, copies[0])
 
-    def _take_glance(self, time_s: float, voxels: np.ndarray) -> None:
+    def _take_glance(self, time_s: float, voxels: np.ndarray, complete: bool) -> None:
         if self._session.is_open:
-            self._session.put_glance(time_s, voxels)
+            self._session.put_glance(time_s, voxels, partial=not complete)
             self.glanced.emit()
 
     def _ended(self, error: CEKWorldError) -> None:
@@ -299,12 +302,15 @@ class SynthesisRun:
         if not (isinstance(error, WorkerError) and error.kind == "cancelled"):
             self.failed.emit(str(error))
         _client, request = self._present
-        if self._sample == 0 or self._sample == request.samples:
-            self._to(Step.IDLE)
+        if self._sample == request.samples:  # only times between the phases are not to be had
+            self._all_sampled()
             return
         if self._sampled is not None:
             self._sampled.close()
             self._sampled = None
+        if self._sample == 0:
+            self._to(Step.IDLE)
+            return
         self._seeds, self._sample = [request.seed], request.samples
         self._next_sample()
 
@@ -337,8 +343,14 @@ class SynthesisRun:
             self._client.restart()
 
     @property
+    def _all_times(self) -> list[float]:
+        """With those at which the session shows the source itself, injection and arrival: curves begin there."""
+        _client, request = self._present
+        return sorted({0.0, request.injection.arrival_s, *request.times_s})
+
+    @property
     def _synthetic_times(self) -> list[float]:
-        """Without those at which the session shows the source itself: injection and arrival."""
+        """Without those."""
         _client, request = self._present
         return [time_s for time_s in request.times_s if time_s not in (0.0, request.injection.arrival_s)]
 

@@ -7,6 +7,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.image_series import SYNTHETIC_KEY
 from CEKWorldLib.exam.protocol import Injection
 from CEKWorldLib.gui.application import Application
 from CEKWorldLib.gui.choices import Preset
@@ -114,6 +115,11 @@ class SynthesizeSection:
         self._remark = ""
         self._run.start(self._workers.client_for(parameters.model, parameters.device.value), request)
 
+    def forget(self) -> None:
+        """The scene is being closed."""
+        self._remark = ""
+        self.update()
+
     def close(self) -> None:
         self._connections.end()
 
@@ -126,6 +132,8 @@ class SynthesizeSection:
             return _("This is what the panel itself shows; choose the volume it was made from.")
         if is_series(node):
             return _("Enhancement is synthesized from a single pre-contrast volume; this is a series.")
+        if node.GetAttribute(SYNTHETIC_KEY) == "1":
+            return _("This volume is synthesized itself; choose the acquired pre-contrast volume.")
         return ""
 
     def _tell_progress(self, progress: Progress) -> None:
@@ -140,6 +148,6 @@ class SynthesizeSection:
         say(self._ui.progressLabel, text)
 
     def _remember(self, sentence: str) -> None:
-        """Keeps a sentence below the button; a warning stays when the run has ended well."""
-        self._remark = sentence
-        say(self._ui.progressLabel, sentence)
+        """Keeps sentences below the button; warnings stay when the run has ended well."""
+        self._remark = " ".join(filter(None, (self._remark, sentence)))
+        say(self._ui.progressLabel, self._remark)

@@ -124,8 +124,15 @@ class TimeSection:
         self._ui.timeLabel.setText(clock_text(time_s))
 
     def _tell_shown(self, shown: Shown) -> None:
-        how = _("exact") if shown.exact else _("preview between phases; exact when the slider rests")
-        say(self._ui.shownLabel, f"{shown.caption.removesuffix(' (preview)')}, {how}")
+        if shown.exact:
+            how = _("exact")
+        elif shown.partial:
+            how = _("slices that are not synthesized yet show the source")
+        elif self._session.series_is_synthetic:
+            how = _("preview between phases; exact when the slider rests")
+        else:
+            how = _("interpolated between two phases")
+        say(self._ui.shownLabel, f"{shown.caption.partition(' (')[0]}, {how}")
 
     def _tell_playing(self, is_playing: bool) -> None:
         self._ui.playButton.setChecked(is_playing)

@@ -33,12 +33,16 @@ class CurveChart:
         nodes: of the session.
         name: what is plotted.
         provenance: None for acquired series.
+        from_injection: whether times count from the start of the injection, else from the first phase.
     """
 
-    def __init__(self, nodes: OwnedNodes, name: str, provenance: Provenance | None) -> None:
+    def __init__(
+        self, nodes: OwnedNodes, name: str, provenance: Provenance | None, from_injection: bool = True
+    ) -> None:
         self._nodes = nodes
         self._name = name
         self._provenance = provenance
+        self._time_title = _TIME if from_injection else _TIME_FROM_FIRST
         self._lines: dict[str, PlotLine] = {}
         self._range = _LEAST_RANGE
         self._verticals: dict[str, tuple[float, LineStyle]] = {}
@@ -52,7 +56,7 @@ class CurveChart:
             self._set_up = chart
             mark(chart, f"{self._name} curves", self._provenance)
             chart.SetTitle(chart.GetName())
-            chart.SetXAxisTitle(_TIME)
+            chart.SetXAxisTitle(self._time_title)
             chart.SetYAxisTitle("enhancement (%)")
             chart.SetYAxisRangeAuto(False)
             chart.EnablePointMoveAlongXOff()
@@ -68,7 +72,6 @@ class CurveChart:
         """
         chart = self.node
         was_modifying = chart.StartModify()
-        chart.SetXAxisTitle(_TIME if all(result.from_injection for result in results) else _TIME_FROM_FIRST)
         for n, (result, colour) in enumerate(zip(results, colours, strict=True)):
             self._draw(f"curve {n}", result.name, result.times_s, result.enhancement, LineStyle(colour, markers=True))
             self._draw_band(n, result, colour)

@@ -27,6 +27,7 @@ class FrameStore:
         self._times: list[float] = []
         self._bytes = 0
         self._glance: tuple[float, Any] | None = None
+        self._glance_is_partial = False
 
     @property
     def times_s(self) -> tuple[float, ...]:
@@ -53,14 +54,20 @@ class FrameStore:
                 return
             self._drop(oldest)
 
-    def put_glance(self, time_s: float, voxels: np.ndarray) -> None:
+    def put_glance(self, time_s: float, voxels: np.ndarray, partial: bool = False) -> None:
         """Takes the one time between the frames that is looked at; it is none of ``times_s``, and the next replaces it.
 
         Args:
             time_s: seconds after injection start.
             voxels: as for ``put``.
+            partial: some slices still show the source.
         """
-        self._glance = (time_s, image_of(voxels))
+        self._glance, self._glance_is_partial = (time_s, image_of(voxels)), partial
+
+    def is_partial(self, time_s: float) -> bool:
+        """Whether what ``image`` gives for a time lacks slices."""
+        is_glance = self._glance is not None and self._glance[0] == time_s and time_s not in self._images
+        return is_glance and self._glance_is_partial
 
     def image(self, time_s: float) -> Any | None:
         """The frame of exactly that time, or None."""

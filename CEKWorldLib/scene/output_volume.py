@@ -35,7 +35,7 @@ class Window:
         """
         some = (slice(None, None, _STRIDE),) * 3
         taken_off = source if isinstance(source, float) else source[some]
-        bounds = [np.percentile(frame[some] - taken_off, (1.0, 99.5)) for frame in frames]
+        bounds = [np.nanpercentile(frame[some] - taken_off, (1.0, 99.5)) for frame in frames]
         low, high = min(b[0] for b in bounds), max(b[1] for b in bounds)
         return cls(float(low), float(max(high, low + 1e-6)))
 
@@ -62,14 +62,16 @@ class OutputVolume:
         self._grid = grid
         self._provenance = provenance
         self._window = window
+        self._shown: tuple[Any, float] | None = None  # image and time
         self._set_up(nodes.get(_ROLE, "vtkMRMLScalarVolumeNode", name)[0])
 
     @property
     def node(self) -> Any:
-        """The volume node; a new one where the user has deleted it."""
+        """The volume node; a new one, which shows the same, where the user has deleted it."""
         node, new = self._nodes.get(_ROLE, "vtkMRMLScalarVolumeNode", self._name)
         if new:
             self._set_up(node)
+            self._fill(node)
         return node
 
     @property
@@ -90,7 +92,13 @@ class OutputVolume:
             image: ``vtkImageData`` of the grid's shape.
             time_s: its time, kept as an attribute.
         """
-        node = self.node
+        node, self._shown = self.node, (image, time_s)
+        self._fill(node)
+
+    def _fill(self, node: Any) -> None:
+        if self._shown is None:
+            return
+        image, time_s = self._shown
         was_modifying = node.StartModify()
         node.SetAndObserveImageData(image)
         node.SetAttribute(TIME_KEY, f"{time_s:g}")

@@ -17,8 +17,9 @@ from CEKWorldLib.scene.provenance import Provenance, mark
 def publish_phases(
     nodes: OwnedNodes, name: str, grid: Volume, images: Mapping[float, Any], provenance: Provenance | None
 ) -> tuple[Any, Any]:
-    """Puts phases into the session's sequence node, in place of those it held before.
+    """Puts phases into the exam's sequence node, in place of those it held before.
 
+    A series of another name, model or seed gets a sequence of its own: the one before is the user's result.
     The sequence shares its images with whoever else holds them: 0.1 ms a phase instead of 58 ms for a copy. The volume
     that the browser steps through is a copy (Slicer's default, ``SaveChanges`` off), so no edit of it reaches a phase.
 
@@ -32,7 +33,8 @@ def publish_phases(
     Returns:
         ``vtkMRMLSequenceNode`` and ``vtkMRMLSequenceBrowserNode``.
     """
-    sequence, _ = nodes.get("sequence", "vtkMRMLSequenceNode", name)
+    series = f"{name} {provenance or 'acquired'}"
+    sequence, _ = nodes.get(f"sequence of {series}", "vtkMRMLSequenceNode", name)
     mark(sequence, f"{name} phases", provenance)
     sequence.SetIndexName(INDEX_NAME)
     sequence.SetIndexUnit(INDEX_UNIT)
@@ -42,7 +44,7 @@ def publish_phases(
     for time_s, image in sorted(images.items()):
         _append(sequence, name, grid, time_s, image, provenance)
     sequence.EndModify(was_modifying)
-    browser, new = nodes.get("browser", "vtkMRMLSequenceBrowserNode", f"{name} phases")
+    browser, new = nodes.get(f"browser of {series}", "vtkMRMLSequenceBrowserNode", f"{name} phases")
     if new or browser.GetMasterSequenceNode() is not sequence:
         browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
     mark(browser, f"{name} browser", provenance)

@@ -67,7 +67,16 @@ def mark(node: Any, name: str, provenance: Provenance | None) -> None:
     node.EndModify(was_modifying)
 
 
-def caption(time_s: float, synthetic: bool, exact: bool = True) -> str:
-    """What a view says while it shows a time, such as ``SYNTHETIC t=+90 s``."""
-    time = f"t={round(time_s, 1):+g} s"
-    return f"{PREFIX} {time}{'' if exact else ' (preview)'}" if synthetic else time
+def caption(time_s: float, synthetic: bool, exact: bool = True, partial: bool = False) -> str:
+    """What a view says while it shows a time, such as ``SYNTHETIC t=+90 s``.
+
+    Args:
+        time_s: the time.
+        synthetic: made by a model.
+        exact: a frame of that very time, not computed from its neighbours.
+        partial: some slices still show the source.
+    """
+    time = f"{PREFIX if synthetic else ''} t={round(time_s, 1):+g} s".strip()
+    if partial:
+        return f"{time} (not all slices yet)"
+    return time if exact else f"{time} ({'preview' if synthetic else 'interpolated'})"

@@ -68,6 +68,7 @@ class SceneSession:
         self._nodes = OwnedNodes(scene)
         self._frames = FrameStore(memory_limit_bytes)
         self._open: _OpenSeries | None = None
+        self._sources: frozenset[float] = frozenset()  # times at which the source itself is shown
         self._hover: Hover | None = None
         self._observers = Observers()
         self._observers.add(scene, slicer.vtkMRMLScene.StartCloseEvent, self._forget)
@@ -97,7 +98,8 @@ class SceneSession:
         window = Window(window.low, window.low + brightest * (window.high - window.low))
         with self._changing():
             self._begin(name, pre, provenance, window, scratch)
-            for time_s in sorted({0.0, arrival_s}):
+            self._sources = frozenset({0.0, arrival_s})
+            for time_s in sorted(self._sources):
                 self._frames.put(time_s, pre.voxels, keep=True)
             self.show(0.0)
 
@@ -144,18 +146,33 @@ class SceneSession:
         self._check_shape(voxels)
         self._frames.put(time_s, voxels)
 
-    def put_glance(self, time_s: float, voxels: np.ndarray) -> None:
+    def put_glance(self, time_s: float, voxels: np.ndarray, partial: bool = False) -> None:
         """Takes the volume of a time between the frames that is looked at, as ``put_frame``; it becomes no phase.
+
+        Args:
+            time_s: seconds after injection start.
+            voxels: as for ``put_frame``.
+            partial: some slices still show the source; the caption says so.
 
         Raises:
             CEKWorldError: of another shape than the exam.
         """
         self._check_shape(voxels)
-        self._frames.put_glance(time_s, voxels)
+        self._frames.put_glance(time_s, voxels, partial)
 
     @property
     def is_open(self) -> bool:
         return self._open is not None
+
+    @property
+    def has_phases(self) -> bool:
+        """Whether there is more than the source itself, which an exam shows at injection and arrival."""
+        return not self._sources.issuperset(self._frames.times_s)
+
+    @property
+    def grid(self) -> Volume:
+        """The geometry of all frames, whatever the user does to the node that shows them."""
+        return self._opened.grid
 
     @property
     def series_is_synthetic(self) -> bool:
@@ -246,8 +263,7 @@ class SceneSession:
         grid = self._opened.grid
         voxel_mm3 = float(np.prod(grid.spacing))
         result = region_curve(frames or self._frames, region, self.settings, mode, voxel_mm3, slice_axis(grid))
-        given = self._opened.given
-        return result if given is None or given.zero_source else from_first_phase(result)
+        return result if self._opened.from_injection else from_first_phase(result)
 
     def follow_mouse(self, on: bool) -> None:
         """Shows the curve of the voxel under the mouse, or stops."""
@@ -298,6 +314,7 @@ class SceneSession:
         given: TimeSeries | None = None,
     ) -> None:
         self._frames.clear()
+        self._sources = frozenset()
         scratch = scratch or [np.empty(grid.shape, np.float32) for _ in range(2)]
         self._open = _OpenSeries(self._nodes, self.layers, self._frames, name, grid, provenance, window, scratch, given)
 
@@ -341,9 +358,10 @@ class _OpenSeries:
     ) -> None:
         self.name = name
         self.given = given
+        self.from_injection = given is None or bool(given.zero_source)
         self.grid = grid
         self.provenance = provenance
         self.output = OutputVolume(nodes, name, grid, provenance, window)
         self.view = SeriesView(frames, self.output, grid.voxels, provenance is not None, scratch)
-        self.chart = CurveChart(nodes, name, provenance)
+        self.chart = CurveChart(nodes, name, provenance, self.from_injection)
         self.overlay = Overlay(nodes, layers, grid, provenance)

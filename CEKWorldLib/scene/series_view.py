@@ -21,15 +21,17 @@ class Shown:
 
     Attributes:
         time_s: seconds after injection start.
-        exact: a frame of that very time, not a preview between its neighbours.
+        exact: a whole frame of that very time, not a preview between its neighbours.
         subtracted: without the pre-contrast volume.
         caption: for the corner of the views.
+        partial: a frame of that time in which some slices still show the source.
     """
 
     time_s: float
     exact: bool
     subtracted: bool
     caption: str
+    partial: bool = False
 
 
 class SeriesView:
@@ -75,7 +77,8 @@ class SeriesView:
         Raises:
             LookupError: there is no frame at all.
         """
-        exact = self._frames.image(time_s) is not None
+        partial = self._frames.is_partial(time_s)
+        exact = self._frames.image(time_s) is not None and not partial
         terms = self._frames.around(time_s)
         if len(terms) > 1 or self._subtracted:
             arrays = [(weight, array_of(image)) for weight, image in terms]
@@ -83,7 +86,7 @@ class SeriesView:
         else:
             shown = terms[0][1]
         self._output.show(shown, time_s)
-        return Shown(time_s, exact, self._subtracted, caption(time_s, self._synthetic, exact))
+        return Shown(time_s, exact, self._subtracted, caption(time_s, self._synthetic, exact, partial), partial)
 
     def _blended(self, terms: list[tuple[float, np.ndarray]]) -> Any:
         self._buffers.reverse()

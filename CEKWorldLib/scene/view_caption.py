@@ -33,7 +33,7 @@ class ViewCaption:
             actor.SetInput(text)
 
     def add(self, renderer: Any, pixels: int = _PIXELS) -> Any:
-        """Shows the caption in a view.
+        """Shows the caption in a view, once.
 
         Args:
             renderer: ``vtkRenderer`` of the view, its uppermost where it has several.
@@ -42,6 +42,9 @@ class ViewCaption:
         Returns:
             ``vtkTextActor``.
         """
+        known = next((actor for view, actor in self._shown if view is renderer), None)
+        if known is not None:
+            return known
         actor = vtk.vtkTextActor()
         style = actor.GetTextProperty()
         style.SetFontSize(pixels)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -26,6 +27,7 @@ _PIECE = 1 << 18
 _TOLD_EVERY = 16  # images between two looks at the page
 
 Write = Callable[[Path], None]
+_Item = TypeVar("_Item")
 
 
 class Downloads:
@@ -49,27 +51,32 @@ class Downloads:
     ) -> None:
         self._page, self._folder, self._opened, self._series, self._results = page, folder, opened, series, results
         self._cancelled = threading.Event()
+        self._files = {
+            "curves.csv": self._curves,
+            "regions.csv": self._statistics,
+            "phases.seq.nrrd": self._sequence,
+            "dicom.zip": self._dicom,
+        }
 
     def routes(self) -> list[web.RouteDef]:
-        return [
-            web.get("/files/curves.csv", lambda request: self._answer(request, "curves.csv", self._curves())),
-            web.get("/files/regions.csv", lambda request: self._answer(request, "regions.csv", self._statistics())),
-            web.get("/files/phases.seq.nrrd", lambda request: self._answer(request, "phases.seq.nrrd", self._sequence)),
-            web.get("/files/dicom.zip", lambda request: self._answer(request, "dicom.zip", self._dicom)),
-        ]
+        return [web.get("/files/{name}", self._answer)]
 
     def cancel(self) -> None:
         """Stops what is being written."""
         self._cancelled.set()
 
-    async def _answer(self, request: web.Request, name: str, write: Write) -> web.StreamResponse:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if name not in self._files:
+            raise web.HTTPNotFound()
         self._cancelled.clear()
         self._page.set(exporting=f"writing {name}", error="")
         try:
             with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                 path = Path(folder) / name
                 try:
-                    await asyncio.to_thread(write, path)
+                    # What is shown is taken here, and written in a thread: there, another exam may be opened meanwhile.
+                    await asyncio.to_thread(self._files[name](), path)
                 except OSError as error:
                     raise CEKWorldError(
                         f"{name} cannot be written ({error.strerror}); free some space where the viewer runs, or open "
@@ -95,20 +102,24 @@ class Downloads:
     def _measured(self) -> tuple[list[RoiResult], bool]:
         return self._results(), bool(self._page.get("synthetic"))
 
-    def _sequence(self, path: Path) -> None:
+    def _sequence(self) -> Write:
         series, provenance = self._series()
         attributes = series_attributes(series) | (provenance.attributes if provenance else {})
-        write_sequence(path, series.grid, series.times_s.tolist(), series.frames, attributes)
+        times = series.times_s.tolist()
+        return lambda path: write_sequence(path, series.grid, times, self._uncancelled(series.frames), attributes)
 
-    def _dicom(self, path: Path) -> None:
-        from CEKWorldLib.dicom.marking import Provenance as Recorded
-        from CEKWorldLib.dicom.phases import export_phases
-        from CEKWorldLib.dicom.source import new_study, read_source
-
+    def _dicom(self) -> Write:
         opened = self._opened()
         series, provenance = self._series()
         if opened is None or provenance is None:
             raise CEKWorldError("Only synthesized phases are written as DICOM; synthesize the exam first.")
+        return lambda path: self._write_dicom(path, opened, series, provenance)
+
+    def _write_dicom(self, path: Path, opened: OpenedExam, series: TimeSeries, provenance: Provenance) -> None:
+        from CEKWorldLib.dicom.marking import Provenance as Recorded
+        from CEKWorldLib.dicom.phases import export_phases
+        from CEKWorldLib.dicom.source import new_study, read_source
+
         anatomy = opened.exam.anatomy if opened.exam else None
         source = read_source(opened.path) if _is_dicom(opened.path) else new_study(anatomy)
         recorded = Recorded(provenance.model, provenance.model_sha256, provenance.seed, anatomy)
@@ -119,7 +130,21 @@ class Downloads:
                 loop.call_soon_threadsafe(lambda: self._page.set(exporting=f"image {done} of {total}"))
 
         exported = export_phases(series, source, recorded, path.parent / "dicom", tell, self._cancelled.is_set)
-        shutil.make_archive(str(path.with_suffix("")), "zip", exported.folder.parent, exported.folder.name)
+        images = sorted(one for one in exported.folder.rglob("*") if one.is_file())
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for image in self._uncancelled(images):
+                archive.write(image, image.relative_to(exported.folder.parent))
+
+    def _uncancelled(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """Items to be written, until the user cancels.
+
+        Raises:
+            Cancelled: he did.
+        """
+        for item in items:
+            if self._cancelled.is_set():
+                raise Cancelled("Stopped; nothing was written.")
+            yield item
 
     def start(self) -> None:
         """Begins to work, in the running event loop."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from CEKWorldLib.web.guard import guard
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.web.guard import guard, is_foreign
 from CEKWorldLib.web.proxy import Proxy
 from CEKWorldLib.web.session_process import SessionProcess, SessionSettings
 
@@ -33,7 +34,7 @@ class Launcher:
         self.app = web.Application(middlewares=[guard(token)])
         self.app.add_routes(
             [
-                web.get("/", self._begin),
+                web.get("/", self._begin, allow_head=False),
                 web.get("/message.css", self._message_style),
                 web.get("/s/{id}/", self._wait_page),
                 web.get("/s/{id}/ready", self._ready),
@@ -48,7 +49,9 @@ class Launcher:
             yield
             await asyncio.gather(*(session.end() for session in list(self._sessions.values())))
 
-    async def _begin(self, _request: web.Request) -> web.StreamResponse:
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        if is_foreign(request):
+            raise web.HTTPForbidden(text="Another page asked for a viewer; open it from the address bar.")
         self._sessions = {id: session for id, session in self._sessions.items() if not session.ended}
         if len(self._sessions) >= _MOST_SESSIONS:
             raise web.HTTPServiceUnavailable(
@@ -68,7 +71,10 @@ class Launcher:
 
     async def _ready(self, request: web.Request) -> web.StreamResponse:
         """Answers once the session serves."""
-        await asyncio.shield(self._session(request).ready)
+        try:
+            await asyncio.shield(self._session(request).ready)
+        except CEKWorldError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
         return web.Response(text="ready")
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:

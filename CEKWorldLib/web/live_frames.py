@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import numpy as np
+
 from CEKWorldLib.scene.scene_session import SceneSession
 from CEKWorldLib.web.page_state import Page
 from CEKWorldLib.web.scrubber import Scrubber
+from CEKWorldLib.web.synthesis import Read, read_frame
 from CEKWorldLib.worker.interface import SynthesisClient
 
 
@@ -31,15 +34,21 @@ class LiveFrames:
         page.on_change("progress_percent", lambda _: self._refresh())
 
     @asynccontextmanager
-    async def following(self, client: SynthesisClient) -> AsyncIterator[None]:
+    async def following(self, client: SynthesisClient) -> AsyncIterator[Read]:
         """While it lasts, the slider shows what a client's synthesis has.
 
+        It gives what else may read frames meanwhile, in turns with the slider: a client answers only who asked last.
         Afterwards nothing is being read, and the views stay as they are until the slider is reset.
         """
+
+        async def read(time_s: float) -> np.ndarray:
+            async with self._reading:
+                return await read_frame(client, time_s)
+
         self._client = client
         self._scrubber.fetch = self._fetch
         try:
-            yield
+            yield read
         finally:
             async with self._reading:
                 self._client = None
@@ -53,7 +62,9 @@ class LiveFrames:
             # Whoever synthesizes is told what went wrong; what is open by then may be something else.
             if reading.cancelled() or reading.exception() is not None or self._scrubber.fetch is None:
                 return False
-            self._scene.put_glance(time_s, reading.result().voxels)
+            frame = reading.result()
+            # A copy: what is read meanwhile would be written to where this frame, still on screen, lies.
+            self._scene.put_glance(time_s, frame.voxels.copy(), partial=not frame.complete)
             return True
 
     def _refresh(self) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+from CEKWorldLib.errors import OutOfMemory
 
 
 class SampleFrames:
@@ -32,16 +38,45 @@ class SampleFrames:
         """Index and time of the frames a model has to make."""
         return [(n, t) for n, t in enumerate(self.times_s) if t > self.arrival_s]
 
-    def new_sample(self) -> np.ndarray:
-        """A file for the next sample, which already has its frames up to arrival."""
+    @contextmanager
+    def new_sample(self) -> Iterator[np.ndarray]:
+        """Gives the next sample to be filled, which already has its frames up to arrival; what fails leaves no file.
+
+        Raises:
+            OutOfMemory: the disk is full.
+        """
         path = self._folder / f"series-{self._run}-{len(self.samples)}.f32"
-        frames = np.memmap(path, np.float32, "w+", shape=(len(self.times_s), *self._pre.shape))
+        shape = (len(self.times_s), *self._pre.shape)
+        _allocate(path, 4 * int(np.prod(shape, dtype=np.int64)))
+        frames = np.asarray(np.memmap(path, np.float32, "r+", shape=shape))
         for n, t in enumerate(self.times_s):
             if t <= self.arrival_s:
                 frames[n] = self._pre
-        return np.asarray(frames)
+        try:
+            yield frames
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        self.samples.append(frames)
 
     def discard(self) -> None:
         """Removes the files; arrays that map them stay valid."""
         for path in self._folder.glob(f"series-{self._run}-*.f32"):
             path.unlink(missing_ok=True)
+
+
+def _allocate(path: Path, size: int) -> None:
+    """Makes a file whose space is really there: a full disk would later kill whoever writes to the mapping."""
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        raise OutOfMemory(
+            f"The frames need {size / 1e9:.1f} GB, and where the viewer runs {free / 1e9:.1f} GB are free "
+            f"({error.strerror}); free some space there, or choose fewer times or samples.",
+            need_bytes=size,
+            free_bytes=free,
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 
 from aiohttp import web
@@ -46,6 +47,9 @@ async def serve(settings: SessionSettings, host: str, port: int, on_ready: Calla
 
 
 def _named(host: str) -> str:
+    """How a browser on another machine calls the address: 0.0.0.0 and :: are all of this machine's."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
     return f"[{host}]" if ":" in host else host
 
 

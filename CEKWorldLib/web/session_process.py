@@ -81,8 +81,16 @@ class SessionProcess:
         await self.wait()
 
     async def _live(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="cekworld-view-", ignore_cleanup_errors=True) as temporary:
-            await self._run(temporary)
+        reason = "it ended while it started; see its messages"
+        try:
+            with tempfile.TemporaryDirectory(prefix="cekworld-view-", ignore_cleanup_errors=True) as temporary:
+                await self._run(temporary)
+        except OSError as error:
+            reason = f"{error.strerror}; free memory or disk where it runs, and try again"
+        finally:
+            if not self.ready.done():
+                self.ready.set_exception(CEKWorldError(f"The viewer's process did not start ({reason})."))
+                self.ready.exception()  # seen: whoever asks for the page is told, if anybody does
 
     async def _run(self, temporary: str) -> None:
         settings = self._settings
@@ -100,6 +108,3 @@ class SessionProcess:
         if answer:
             self.ready.set_result(int(json.loads(answer)["port"]))
         await process.wait()
-        if not self.ready.done():
-            self.ready.set_exception(CEKWorldError("The viewer's process ended while it started; see its messages."))
-            self.ready.exception()  # seen: whoever asks for the page is told, if anybody does

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -58,6 +59,8 @@ async def _serve(start: Start, answers: Any) -> None:
     await asyncio.wait([served, launcher_ended], return_when=asyncio.FIRST_COMPLETED)
     running.cancel()
     await viewer.close()
+    if launcher_ended.done():  # it may have been killed, and nobody else removes a patient's files then
+        shutil.rmtree(start.temporary, ignore_errors=True)
     os._exit(0)  # the thread that waits for input cannot be interrupted
 
 

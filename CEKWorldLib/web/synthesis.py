@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
+
+import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.exam import Exam
@@ -20,6 +23,7 @@ from CEKWorldLib.worker.interface import Status, SynthesisClient, Voxels, Worker
 from CEKWorldLib.worker.messages import Geometry, Opened, Progress
 
 _MOST_SAMPLES = 16
+_HIGHEST_SEED = 2**31 - 1  # as on the command line
 
 
 class OpenClient(SynthesisClient, Protocol):
@@ -29,8 +33,9 @@ class OpenClient(SynthesisClient, Protocol):
     status: Status
 
 
-Making = AbstractAsyncContextManager[None]
-Watch = Callable[[SynthesisClient, SampleFrames, Provenance], AbstractAsyncContextManager[Making]]
+Read = Callable[[float], Awaitable[np.ndarray]]
+"""Gives the voxels at a time; they stay as they are until the next are read."""
+Watch = Callable[[SynthesisClient, SampleFrames, Provenance], AbstractAsyncContextManager[Read]]
 
 
 class Synthesis:
@@ -42,7 +47,7 @@ class Synthesis:
         folder: for frames.
         on_sample: told of every finished sample, with how it was made.
         watch: the context in which the first sample is made, read and told of, given its client, frames and how they
-            are made; it gives the context for as long as the worker makes it.
+            are made; it gives what reads them, as it may read some itself.
         check_room: raises where so many phases, beside the source, of a shape are too many to be shown.
 
     Attributes:
@@ -128,6 +133,14 @@ class Synthesis:
                 self._page.fail(error)
         except CEKWorldError as error:
             self._page.fail(error)
+        except Exception as error:  # else a task nobody waits for would end without a word
+            self._page.fail(
+                CEKWorldError(
+                    f"The synthesis failed in a way that it should not ({type(error).__name__}). Start it again; if it "
+                    "fails again, report it with the log."
+                )
+            )
+            raise
         finally:
             self._page.set(busy=False)
 
@@ -137,8 +150,8 @@ class Synthesis:
             raise CEKWorldError("There is nothing to synthesize from; open a pre-contrast volume first.")
         page = self._page
         injection = Injection(arrival_s=_number(page.get("arrival_s"), "The bolus arrival"))
-        times, first_seed = self._times(injection.arrival_s), int(_number(page.get("seed"), "The seed"))
-        count = min(max(int(_number(page.get("samples"), "The number of samples")), 1), _MOST_SAMPLES)
+        times, first_seed = self._times(injection.arrival_s), _whole(page.get("seed"), "The seed", 0, _HIGHEST_SEED)
+        count = _whole(page.get("samples"), "The number of samples", 1, _MOST_SAMPLES)
         shown = tuple(sorted({0.0, injection.arrival_s, *times}))
         self._check_room(exam.pre.shape, len(shown) - 1)
         client, prepared = self._prepared_by(exam)
@@ -146,9 +159,8 @@ class Synthesis:
         # Shielded, as is what was prepared: cancelling this synthesis must not take them from the next one.
         opened = await asyncio.shield(asyncio.wrap_future(client.opened))
         page.set(model=f"{opened.model} · {opened.device}")
-        self._forget_frames()
         self._runs += 1
-        frames = self.frames = SampleFrames(self._folder, self._runs, shown, exam.pre.voxels, injection.arrival_s)
+        frames = SampleFrames(self._folder, self._runs, shown, exam.pre.voxels, injection.arrival_s)
         steps = opened.sample_steps if count > 1 else None
         provenance = Provenance(opened.model, opened.model_sha256, first_seed)
         for n in range(count):
@@ -158,22 +170,21 @@ class Synthesis:
                 self._show_progress(progress, n, count)
 
             made = client.synthesize(times, injection, seed, steps, first_slice, on_progress=report)
-            watch: AbstractAsyncContextManager[Making]
-            watch = self._watch(client, frames, provenance) if n == 0 else nullcontext(nullcontext())
-            async with watch as making:
-                async with making:
-                    await asyncio.wrap_future(made)
-                # No longer within it: both read frames, and a client answers only who asked last.
-                await self._collect(client, frames)
+            watch: AbstractAsyncContextManager[Read]
+            watch = self._watch(client, frames, provenance) if n == 0 else nullcontext(partial(read_frame, client))
+            async with watch as read:
+                await asyncio.wrap_future(made)
+                await self._collect(read, frames)
+                if n == 0:  # until then, those of the synthesis on screen stay
+                    self._forget_frames()
+                    self.frames = frames
                 page.set(samples_ready=n + 1)
                 self._on_sample(frames, provenance)
 
-    async def _collect(self, client: SynthesisClient, frames: SampleFrames) -> None:
-        sample = frames.new_sample()
-        for n, t in frames.missing:
-            frame = await asyncio.wrap_future(client.frame(t))
-            sample[n] = frame.voxels
-        frames.samples.append(sample)
+    async def _collect(self, read: Read, frames: SampleFrames) -> None:
+        with frames.new_sample() as sample:
+            for n, t in frames.missing:
+                sample[n] = await read(t)
 
     def _times(self, arrival_s: float) -> tuple[float, ...]:
         preset = self._page.get("preset")
@@ -198,6 +209,11 @@ class Synthesis:
             self.frames = None
 
 
+async def read_frame(client: SynthesisClient, time_s: float) -> np.ndarray:
+    """The voxels at a time, all slices of which are synthesized; a ``Read`` of a client."""
+    return (await asyncio.wrap_future(client.frame(time_s))).voxels
+
+
 def _seen(future: asyncio.Future) -> None:
     """Whoever synthesizes is told of an exam that was refused; nobody else needs to be."""
     if not future.cancelled():
@@ -218,6 +234,18 @@ def _number(value: object, what: str) -> float:
         return float(str(value))
     except ValueError:
         raise CEKWorldError(f"{what} is not a number; correct it and synthesize again.") from None
+
+
+def _whole(value: object, what: str, lowest: int, highest: int) -> int:
+    """A whole number as the page's field has it.
+
+    Raises:
+        CEKWorldError: it is none, or out of its bounds.
+    """
+    number = _number(value, what)
+    if not (number.is_integer() and lowest <= number <= highest):
+        raise CEKWorldError(f"{what} must be a whole number from {lowest} to {highest}; correct it.")
+    return int(number)
 
 
 def _clock(seconds: float) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import slicer
@@ -31,7 +32,7 @@ from CEKWorldLib.web.region_control import RegionControl
 from CEKWorldLib.web.sample_frames import SampleFrames
 from CEKWorldLib.web.scrubber import Scrubber
 from CEKWorldLib.web.slice_views import AXIAL, SliceViews
-from CEKWorldLib.web.synthesis import Synthesis
+from CEKWorldLib.web.synthesis import Read, Synthesis, read_frame
 from CEKWorldLib.web.uploads import Uploads
 from CEKWorldLib.web.volume_view import VolumeView
 from CEKWorldLib.worker.asyncio_transport import AsyncioTransport
@@ -156,9 +157,7 @@ class Viewer:
         self._begin(0.0, keep_regions=keep_regions)
 
     @asynccontextmanager
-    async def _watch(
-        self, client: SynthesisClient, frames: SampleFrames, made: Provenance
-    ) -> AsyncIterator[AbstractAsyncContextManager[None]]:
+    async def _watch(self, client: SynthesisClient, frames: SampleFrames, made: Provenance) -> AsyncIterator[Read]:
         """Shows the first synthesis of an exam while it is made; a later one leaves the earlier on screen meanwhile.
 
         Until all of its frames are in the scene it is live, which nobody may take home; what stops it before leaves
@@ -166,13 +165,14 @@ class Viewer:
         """
         opened = self._opened
         if opened is None or self.page.get("synthetic"):
-            yield nullcontext()
+            yield partial(read_frame, client)
             return
         self._open_synthesis(opened, frames, made)
         self._begin(_early(frames.times_s), frames.times_s, keep_regions=True)
         self.page.set(live=True)
         try:
-            yield self.live.following(client)
+            async with self.live.following(client) as read:
+                yield read
         except BaseException:
             if self._opened is opened:
                 self._show_opened(opened, keep_regions=True)

@@ -170,8 +170,9 @@ class _Process:
 
     def _sort(self, request) -> None:
         if isinstance(request, Cancel):
-            if request.target in self._cancels:
-                self._cancels[request.target].set()
+            cancel = self._cancels.get(request.target)  # in one go: it may be answered, and gone, at any moment
+            if cancel is not None:
+                cancel.set()
             return
         if isinstance(request, Open):
             self._folder = SharedFolder(Path(request.folder))

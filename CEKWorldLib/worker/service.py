@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.checks import check_volume, contrast_warnings
+from CEKWorldLib.exam.checks import check_volume, contrast_warnings, protocol_warnings
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.protocol import Acquisition
@@ -136,7 +136,9 @@ class Service:
         voxels = self._model.folder.read(request.voxels_file, np.float32, geometry.shape)
         volume = Volume(voxels, geometry.spacing, geometry.origin, geometry.direction)
         check_volume(volume, _IN_MEMORY)
-        return Exam(volume, request.acquisition or Acquisition(), request.anatomy, warnings=contrast_warnings(volume))
+        acquisition = request.acquisition or Acquisition()
+        warnings = protocol_warnings(acquisition) + contrast_warnings(volume)
+        return Exam(volume, acquisition, request.anatomy, warnings=warnings)
 
     def _synthesize(self, request: Synthesize, is_cancelled: Callable[[], bool]) -> Synthesized:
         run = self._run(request)

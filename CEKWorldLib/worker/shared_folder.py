@@ -51,6 +51,21 @@ class SharedFolder:
             self.discard(name)
             raise self._full(values.nbytes, error) from error
 
+    def append(self, name: str, data: bytes) -> None:
+        """Adds bytes to a file.
+
+        Raises:
+            OutOfMemory: the disk is full; the file is removed.
+        """
+        path = self.file(name)
+        try:
+            with path.open("ab") as file:
+                file.write(data)
+        except OSError as error:
+            full = self._full(len(data) + (path.stat().st_size if path.exists() else 0), error)
+            self.discard(name)
+            raise full from error
+
     def create_frames(self, name: str, shape: tuple[int, ...], slots: int) -> np.ndarray:
         """Makes a file of frame slots and maps it; (slots, *shape) float32. No slot may be written to before
         ``allocate_frame``.

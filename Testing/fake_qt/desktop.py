@@ -17,6 +17,7 @@ import vtk
 from CEKWorldLib.scene.standalone import StandaloneScene
 
 from . import event_loop, parameter_node, scripted_module, widgets
+from .objects import QObject
 from .ui_file import load_ui, named_widgets
 
 MODULE = Path(__file__).resolve().parents[2] / "CEKWorld"
@@ -136,18 +137,26 @@ class View:
         return self.paused
 
 
-class LayoutManager:
+class LayoutManager(QObject):
     """Three slice views and a 3-D view, and a plot view in layouts that have one."""
 
-    plotViewCount = threeDViewCount = 1
+    PROPERTIES = {
+        "layout": slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView,
+        "plotViewCount": 1,
+        "threeDViewCount": 1,
+    }
+    SIGNALS = ("layoutChanged(int)",)
+    TELLS = {"layout": "layoutChanged(int)"}
 
     def __init__(self, desktop: Desktop) -> None:
-        self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+        super().__init__()
         self._slice_views = {name: View() for name in ("Red", "Green", "Yellow")}
         self._volume_view = View()
         self._plot_view = desktop.scene.AddNewNodeByClass("vtkMRMLPlotViewNode")
 
-    def setLayout(self, layout: int) -> None:
+    def setLayout(self, layout: int, new_views: tuple[str, ...] = ()) -> None:
+        """A layout makes the slice views it needs; which ones, the test says."""
+        self._slice_views.update({name: View() for name in new_views})
         self.layout = layout
 
     def sliceViewNames(self) -> tuple[str, ...]:

@@ -29,7 +29,11 @@ _MODULE = {
     "scripts": ["__cekworld/pictures.js", "__cekworld/viewer.js"],
     "styles": ["__cekworld/viewer.css"],
 }
-_BANNER = "Research use only · synthetic images from a model trained on simulated exams · not for diagnosis"
+# An acquired series must not pass for a synthetic one.
+_BANNER = (
+    "Research use only · {{ title && !synthetic ? '' : 'synthetic images from a model trained on simulated exams · ' }}"
+    "not for diagnosis"
+)
 
 
 def build_page(viewer: Viewer) -> VAppLayout:

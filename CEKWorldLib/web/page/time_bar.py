@@ -64,7 +64,7 @@ def time_bar(server: Server) -> None:
                 input="playing = false; time_s = Number($event.target.value)",
             )  # fmt: skip
             with html.Div(classes="time-ends"):
-                html.Span("{{ first_s }} s")
+                html.Span("{{ Math.round(first_s) }} s")
                 html.Span(f"{{{{ 'seconds after ' + {ZERO} }}}}", classes="time-unit")
                 html.Span("{{ Math.round(last_s) }} s")
         with part(server, "time_now", "time-now"):

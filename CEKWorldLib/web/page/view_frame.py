@@ -10,6 +10,9 @@ from trame_slicer.views import AbstractView, SliceView
 
 from CEKWorldLib.web.page.part import spoken
 
+# What lies at the left and right of a view; Slicer's own orientations, as radiologists look at a patient.
+SIDES = {"Axial": ("R", "L"), "Sagittal": ("A", "P"), "Coronal": ("R", "L")}
+
 
 def describe_view(server: Server, name: str, view: AbstractView) -> None:
     """Fills the page above a view; a ``describe`` of ``SliceViews``."""
@@ -28,6 +31,8 @@ def describe_view(server: Server, name: str, view: AbstractView) -> None:
 
 
 def _describe_slices(server: Server, name: str, view: SliceView) -> None:
+    for side, place in zip(SIDES[name], ("left", "right"), strict=True):
+        html.Span(side, classes=f"view-side view-{place}")
     slider = connect_slice_view_slider_to_state(server, view)
     with html.Div(classes=f"view-head view-{name.lower()}"):
         html.Span(name, classes="view-name")

@@ -90,6 +90,11 @@ def checked_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise CEKWorldError(f"'{url}' is no GPU host's address; give one like wss://gpu.example:{DEFAULT_PORT}.")
-    if parts.scheme == "ws" and not is_loopback(parts.hostname):
+    if not is_encrypted(url) and not is_loopback(parts.hostname):
         raise CEKWorldError(f"Images are not sent to {parts.hostname} unencrypted; give the host's wss:// address.")
     return url
+
+
+def is_encrypted(url: str) -> bool:
+    """Whether what is sent to a host's address is."""
+    return urlsplit(url).scheme == "wss"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from websockets.asyncio.server import ServerConnection
@@ -28,6 +28,7 @@ from CEKWorldLib.worker.messages import (
     Quit,
     ReadCurve,
     ReadFrame,
+    Request,
     decode,
     encode,
 )
@@ -35,6 +36,7 @@ from CEKWorldLib.worker.remote.settings import HostSettings
 from CEKWorldLib.worker.remote.wire import Closed, pieces
 from CEKWorldLib.worker.shared_folder import SharedFolder
 
+_INCOMING = "incoming"
 _SLOT = 0  # one frame is under way at a time; the reader's machine holds those that stay
 
 
@@ -121,12 +123,14 @@ class Desk:
         if isinstance(request, Quit):
             self.has_finished = True
             return
+        if not isinstance(request, get_args(Request)):
+            raise ProtocolError(f"{type(request).__name__} is no request.")
         try:
             self._worker.write(encode(self._here(request)))
             if not isinstance(request, Cancel):
                 self._unanswered.add(request.id)
         except CEKWorldError as error:
-            await self._connection.send(encode(Failed(request.id, "input", str(error))))
+            await self._connection.send(encode(_refused(request.id, error)))
 
     def _here(self, request: Any) -> Any:
         """A request with the files, model and device of this host.
@@ -196,7 +200,7 @@ class Desk:
             self._frames = name, self._folder.create_frames(name, prepared.geometry.shape, _SLOT + 1)
             self._folder.allocate_frame(name, prepared.geometry.shape, _SLOT)
         except OutOfMemory as error:
-            return Failed(prepared.id, "out_of_memory", str(error), error.need_bytes, error.free_bytes)
+            return _refused(prepared.id, error)
         return prepared
 
 
@@ -206,24 +210,31 @@ class _Incoming:
     def __init__(self, folder: SharedFolder, largest_bytes: int) -> None:
         self._folder = folder
         self._largest_bytes = largest_bytes
-        self._path = folder.file("incoming")
+        self._path = folder.file(_INCOMING)
         self._bytes = 0
+        self._full: OutOfMemory | None = None
 
     def take(self, piece: bytes) -> None:
-        """Keeps a piece; what is over the limit is counted alone."""
+        """Keeps a piece; what is over the limit, or over what the disk holds, is counted alone."""
         self._bytes += len(piece)
-        if self._bytes <= self._largest_bytes:
-            with self._path.open("ab") as file:
-                file.write(piece)
+        if self._bytes <= self._largest_bytes and self._full is None:
+            try:
+                self._folder.append(_INCOMING, piece)
+            except OutOfMemory as error:
+                self._full = error
 
     def save(self, name: str, expected_bytes: int) -> None:
         """Gives what has arrived a name.
 
         Raises:
             CEKWorldError: it is more than the host allows.
+            OutOfMemory: the disk is full.
             ProtocolError: it is not what the request describes.
         """
         arrived, self._bytes = self._bytes, 0
+        full, self._full = self._full, None
+        if full is not None:
+            raise full
         if arrived > self._largest_bytes:
             self._path.unlink(missing_ok=True)
             raise CEKWorldError(
@@ -234,6 +245,12 @@ class _Incoming:
             self._path.unlink(missing_ok=True)
             raise ProtocolError("The voxels that arrived are not those of the request.")
         self._path.replace(self._folder.file(name))
+
+
+def _refused(id: int, error: CEKWorldError) -> Failed:
+    if isinstance(error, OutOfMemory):
+        return Failed(id, "out_of_memory", f"At the GPU host: {error}", error.need_bytes, error.free_bytes)
+    return Failed(id, "input", str(error))
 
 
 def _voxels(shape: tuple[int, ...]) -> int:

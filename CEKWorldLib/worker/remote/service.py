@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -91,6 +93,10 @@ class RemoteService:
             return Failed(request.id, "input", str(error))
         except ConnectionClosed:
             return Failed(request.id, "died", "The connection to the GPU host was lost.")
+        except Exception as error:  # else this thread would end, and whoever waits for an answer wait for ever
+            traceback.print_exception(error, file=sys.stderr)
+            message = f"Something went wrong that should not ({type(error).__name__}); please report it with the log."
+            return Failed(request.id, "internal", message)
 
     def close(self) -> None:
         self._is_closing = True
@@ -191,12 +197,15 @@ class RemoteService:
         if not session_file.exists():
             session_file.write_text(secrets.token_hex())
         headers = {SESSION_HEADER: session_file.read_text(), "Authorization": access.authorization(access.token())}
+        url = access.checked_url(self._url)
         while True:
             try:
                 return connect(
-                    access.checked_url(self._url),
+                    url,
                     additional_headers=headers,
                     compression=None,
+                    # Unencrypted is for this machine: a proxy that the environment names would read it on its way.
+                    proxy=True if access.is_encrypted(url) else None,
                     max_size=LARGEST_MESSAGE_BYTES,
                 )
             except (OSError, InvalidHandshake, EOFError) as error:
