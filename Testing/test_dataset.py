@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +22,12 @@ from CEKWorldLib.dataset.cache import open_exams
 from CEKWorldLib.dataset.identity import Anonymizer, Fractions
 from CEKWorldLib.dataset.preparing import Settings
 from CEKWorldLib.dataset.report import summary
-from CEKWorldLib.dataset.timing import TimingRules, read_table
+from CEKWorldLib.dataset.timing import TableRow, TimingRules, read_table, timed
 from CEKWorldLib.errors import Cancelled, CEKWorldError
+from CEKWorldLib.exam.found_series import FoundSeries
 from CEKWorldLib.exam.grid import ModelGrid
 from CEKWorldLib.exam.intensity import intensity_scale
+from CEKWorldLib.exam.phase_times import PhaseTimes
 from CEKWorldLib.exam.series_reading import read_series
 
 PLAN = Plan(settings=Settings(registration=False), rules=TimingRules(first_post_s=90.0), anatomy="breast")
@@ -349,6 +352,25 @@ def test_an_archive_without_exams_and_a_table_without_columns_are_refused(tmp_pa
     (tmp_path / "u.csv").write_text("patient_id,acquisition_times\nX,soon\n")
     with pytest.raises(CEKWorldError, match="line 2"):
         read_table(tmp_path / "u.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("patient_id,acquisition_times\nX,0 100\nX,0 100\nx,0 90\n", "line 4.*already"),
+     ("patient_id;injection_s\nX;12,5\n", "line 2.*12.5 with a point")],
+)  # fmt: skip
+def test_a_table_that_can_be_read_in_two_ways_is_refused(tmp_path, text, words):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(CEKWorldError, match=words):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_phase_at_the_injection_is_a_pre_contrast_one_in_spite_of_rounding():
+    # 1.2 + 10.1 - 1.2 - 10.1 is 2e-15 in floating point.
+    found = FoundSeries(PhaseTimes(np.array([1.2, 11.3, 80.0]), ("clock",) * 3), (3, 1, 1, 1), load=lambda _: None)
+    times = timed(found, Path("exam"), TableRow(), TimingRules(injection_s=10.1))
+    assert times.times_s.tolist() == [-10.1, 0.0, 68.7]
+    assert times.zero_source.startswith("stated for all")
 
 
 def test_the_report_lists_every_exam_for_people_and_for_scripts(built):

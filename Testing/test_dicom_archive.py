@@ -226,6 +226,54 @@ def test_a_busy_archive_is_asked_again_and_a_refused_object_is_named(exported, t
             thread.join()
 
 
+class _Puzzling(BaseHTTPRequestHandler):
+    """Something else than an archive: it says yes to everything, and what it says then is no account."""
+
+    kind, body, missing, location = "", b"", 0, ""
+
+    def do_POST(self) -> None:  # the name http.server calls
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(302 if self.location else 200)
+        if self.location:
+            self.send_header("Location", self.location)
+        self.send_header("Content-Type", self.kind)
+        self.send_header("Content-Length", str(len(self.body) + self.missing))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_GET = do_POST
+
+    def log_message(self, *args) -> None:
+        """Keeps the test's output clean."""
+
+
+@pytest.mark.parametrize(
+    "kind, body, missing, location, outcome",
+    [("text/html", b"<html>Please log in</html>", 0, "", "not confirmed by the archive"),
+     ("application/dicom+json", b"{", 0, "", "not confirmed by the archive"),
+     ("application/dicom+json", b"[]", 0, "", "not confirmed by the archive"),
+     ("application/dicom+xml", b"<NativeDicomModel", 0, "", "not confirmed by the archive"),
+     ("application/dicom+json", b"{}", 50, "", "the archive cannot be reached"),
+     ("text/html", b"", 0, "/elsewhere", "elsewhere or nowhere")],
+)  # fmt: skip
+def test_a_server_that_is_no_archive_is_never_taken_for_one(
+    exported, monkeypatch, kind, body, missing, location, outcome
+):
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    handler = type("Handler", (_Puzzling,), dict(kind=kind, body=body, missing=missing, location=location))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            sent = send(exported.folder / "phase_001", f"http://127.0.0.1:{server.server_port}/dicom-web", wait_s=0.01)
+            assert {entry.refusal for entry in sent} == {outcome} and len(sent) == 12
+        except CEKWorldError as error:
+            assert outcome in str(error)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_an_archive_that_takes_no_mr_images_says_so_for_each_file(exported):
     entity = AE("ECHO")
     entity.add_supported_context(Verification)
@@ -239,8 +287,11 @@ def test_an_archive_that_takes_no_mr_images_says_so_for_each_file(exported):
 
 
 @pytest.mark.parametrize(
-    "address", ["archive", "ftp://archive/dicom", "dicom://archive:4242", "dicom://A@archive", "https:///dicom-web"]
-)
+    "address",
+    ["archive", "ftp://archive/dicom", "dicom://archive:4242", "dicom://A@archive", "https:///dicom-web",
+     "dicom://A@archive:abc", "https://archive:99999/dicom-web", "http://[::1/dicom-web",
+     "dicom://MORE_THAN_SIXTEEN@archive:104", "dicom://Ä@archive:104"],
+)  # fmt: skip
 def test_other_addresses_are_refused(tmp_path, address):
     with pytest.raises(CEKWorldError, match="address is not one"):
         send(tmp_path, address)

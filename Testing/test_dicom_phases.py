@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import highdicom
@@ -15,6 +16,7 @@ import pytest
 import SimpleITK as sitk
 from dciodvfy import complaints
 from dicom_exam import NAME, ORIENTATION, PROVENANCE, TIMES_S, images, synthesized, write_exam
+from pydicom import config
 from pydicom.uid import MRImageStorage
 
 from CEKWorldLib.dicom.anonymize import anonymized
@@ -88,6 +90,12 @@ def test_images_say_that_they_are_synthetic_what_made_them_and_when_they_would_b
                 assert fact in image.DerivationDescription
 
 
+def test_a_synthesized_phase_is_not_taken_for_an_acquired_volume_without_a_word(exported, exam):
+    (warning,) = read_exam(exported.folder / "phase_003").warnings
+    assert "A model made these images" in warning
+    assert read_exam(exam).warnings == ()
+
+
 def test_clock_times_are_the_sources_plus_t_even_past_midnight(exported):
     times = [(image.AcquisitionDate, image.AcquisitionTime) for image, *_ in images(exported.folder)]
     assert times == [
@@ -98,6 +106,42 @@ def test_clock_times_are_the_sources_plus_t_even_past_midnight(exported):
         assert (image.ContentDate, image.ContentTime) == (image.AcquisitionDate, image.AcquisitionTime)
         assert (image.TemporalPositionIdentifier, image.NumberOfTemporalPositions) == (number, 4)
         assert "TemporalResolution" not in image
+
+
+@pytest.mark.parametrize(
+    "spelled, start",
+    [({"AcquisitionTime": "10:15:30"}, ("20240229", "101530.000000")),  # ACR-NEMA, as the reader takes it
+     ({"AcquisitionDate": "2024.03.01", "AcquisitionTime": "1015"}, ("20240301", "101500.000000")),
+     ({"AcquisitionDateTime": "20240301101530.5+0100"}, ("20240301", "101530.500000")),
+     ({"AcquisitionDateTime": "20240301"}, ("20240229", "235930.250000"))],  # no time of day
+)  # fmt: skip
+def test_the_sources_time_is_found_however_it_is_spelled(tmp_path, spelled, start):
+    for file in write_exam(tmp_path / "pre", slices=2):
+        data = pydicom.dcmread(file)
+        with config.disable_value_validation():
+            for keyword, value in spelled.items():
+                setattr(data, keyword, value)
+            data.save_as(file)
+    done = export_phases(synthesized(tmp_path / "pre", (0.0,)), read_source(tmp_path / "pre"), PROVENANCE, tmp_path)
+    image = images(done.folder)[0][0]
+    assert (image.AcquisitionDate, image.AcquisitionTime) == start
+
+
+def test_creation_times_are_by_the_clock_that_the_header_names(tmp_path):
+    clocks = []
+    for offset in ("+1200", "-1100"):
+        source = tmp_path / offset
+        for file in write_exam(source, slices=2):
+            data = pydicom.dcmread(file)
+            data.TimezoneOffsetFromUTC = offset
+            data.save_as(file)
+        done = export_phases(synthesized(source, (0.0,)), read_source(source), PROVENANCE, tmp_path / "out")
+        image = images(done.folder)[0][0]
+        assert image.TimezoneOffsetFromUTC == offset
+        created = f"{image.InstanceCreationDate}{image.InstanceCreationTime}"
+        clocks.append(datetime.strptime(f"{created}{offset}", "%Y%m%d%H%M%S.%f%z"))
+    assert abs((datetime.now(UTC) - clocks[0]).total_seconds()) < 300
+    assert abs((clocks[1] - clocks[0]).total_seconds()) < 300
 
 
 def test_even_times_state_their_interval_in_ms(exam, tmp_path):

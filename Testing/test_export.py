@@ -135,6 +135,15 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
     assert path.read_text() == "earlier"
 
 
+@pytest.mark.parametrize("name", ["a file/curves.csv", "no folder/curves.csv", f"{'long' * 63}.csv"])
+def test_a_place_nothing_can_be_written_to_is_named(tmp_path, name):
+    (tmp_path / "a file").touch()
+    curve = RegionCurve("lesion", 9, np.array([0.0]), 1.0, np.array([1.0]))
+    with pytest.raises(CEKWorldError, match="Cannot write"):
+        write_curves(tmp_path / name, [curve], 20.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
 def test_an_interrupted_series_leaves_nothing(tmp_path):
     def frames():
         yield np.zeros((2, 3, 4), np.float32)
@@ -179,6 +188,11 @@ def test_curves_csv_says_synthetic_and_reads_back(tmp_path):
     assert table.shape == (len(curves[0].times_s), 1 + 2 * 4)
     np.testing.assert_allclose(table[:, 2], curves[0].enhancement, rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(table[:, 8], curves[1].true_enhancement, rtol=1e-4, atol=1e-9)
+
+
+def test_a_region_named_like_a_formula_is_text_in_a_spreadsheet(tmp_path):
+    write_curves(tmp_path / "curves.csv", [region("=1+1", 1.0, False)], 20.0)
+    assert "time_s,'=1+1 signal,'=1+1 enhancement_percent" in (tmp_path / "curves.csv").read_text()
 
 
 def test_plot_times_are_dense_early_and_keep_both_ends():

@@ -72,6 +72,13 @@ def test_a_scaled_nifti_has_the_values_and_places_nibabel_gives(tmp_path):
         assert np.allclose(np.array(lps) * (-1, -1, 1), (oracle.affine @ (*index, 1))[:3], atol=1e-4)
 
 
+def test_axes_that_are_not_at_right_angles_are_called_so_not_damage(tmp_path):
+    sheared = np.array([[2.0, 0, 0, -10], [0, 2.0, 0.6, -20], [0, 0, 3.0, 30], [0, 0, 0, 1]])
+    image = nibabel.Nifti1Image(np.random.default_rng(0).integers(1, 900, (24, 20, 5)).astype(np.int16), sheared)
+    nibabel.save(image, tmp_path / "scan.nii.gz")
+    assert "scan.nii.gz has axes that are not at right angles" in refusal(tmp_path / "scan.nii.gz")
+
+
 def test_the_real_brain_lies_where_nibabel_puts_it(shared_data):
     path = shared_data / "brain_pre_post_real" / "TCGA-DU-7294_t1_pre_bet.nii.gz"
     oracle, volume = nibabel.load(path), read_exam(path).pre

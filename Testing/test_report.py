@@ -115,6 +115,16 @@ def test_the_definitions_that_decide_the_class_are_stated(page, series):
     assert (page.value("definition"), page.value("reference"), page.value("band_percent")) == ("signal", "t_e", "10.0")
 
 
+def test_where_nothing_tells_the_injection_no_time_is_said_to_count_from_it(page, series, tmp_path):
+    assert "s after the start of the injection" in page.text
+    path = tmp_path / "report.html"
+    write_report(path, series, [replace(result, from_injection=False) for result in measured(series)])
+    unknown = Page(path)
+    assert unknown.value("Phases").endswith("s after the first phase")
+    assert "Time to peak after the first phase" in unknown.cells
+    assert "times count from the first phase" in unknown.text and "injection" not in unknown.text
+
+
 @pytest.mark.parametrize("synthetic", [True, False])
 def test_the_origin_stands_in_title_header_and_footer_and_never_the_other(synthetic, series, tmp_path):
     path = tmp_path / "report.html"

@@ -255,6 +255,7 @@ def test_times_files_of_many_kinds(tmp_path, text):
     ("content", "words"),
     [(b"", "no times"), (b"0\nMiller\n3", "words where times"), (b"\xff\xfe\x00", "not a text"),
      (b"a,b\n1,2", "time_s"), (b"time,t\n1,2", "time_s"), (b"x,time\n1", "time_s"), (b"0\nnan\n", "words"),
+     (b"time_s\n0,5\n60,5\n", "time_s"),  # decimal commas
      (b"1\n" * 600_000, "too large")],
 )  # fmt: skip
 def test_files_that_hold_no_times_are_refused_by_name(tmp_path, content, words):

@@ -64,7 +64,7 @@ def read_table(path: Path) -> dict[str, TableRow]:
     such as ``[0, 140, 230]`` or ``0 140 230``), ``injection_s`` and ``series`` say something of it.
 
     Raises:
-        CEKWorldError: unreadable, or without these columns, or a cell that is no number.
+        CEKWorldError: unreadable, without these columns, a cell that is no number, or rows that contradict each other.
     """
     try:
         if path.stat().st_size > _MAX_BYTES or path.suffix.lower() in (".xlsx", ".xls"):
@@ -83,7 +83,13 @@ def read_table(path: Path) -> dict[str, TableRow]:
             f"{path.name} needs a column patient_id and one of {_SINCE_INJECTION}, {_SINCE_FIRST}, {_INJECTION}, "
             f"{_SERIES}."
         )
-    return {str(row[key]).strip().lower(): _row(row, path.name, line) for line, row in enumerate(rows, 2)}
+    table: dict[str, TableRow] = {}
+    for line, cells in enumerate(rows, 2):
+        row = _row(cells, path.name, line)
+        # A table of lesions may name an exam in several rows; a patient's exams are told apart by study or file name.
+        if table.setdefault(str(cells[key]).strip().lower(), row) != row:
+            raise CEKWorldError(f"{path.name}, line {line}: the exam is in the table already, with other values.")
+    return table
 
 
 def timed(found: FoundSeries, path: Path, row: TableRow, rules: TimingRules) -> PhaseTimes:
@@ -116,12 +122,12 @@ def timed(found: FoundSeries, path: Path, row: TableRow, rules: TimingRules) -> 
 def _by_rule(times: PhaseTimes, rules: TimingRules) -> PhaseTimes:
     if rules.injection_s is not None:
         source = f"stated for all: injection {rules.injection_s:g} s after the first phase"
-        return replace(times, times_s=times.times_s - rules.injection_s, zero_source=source)
+        return replace(times.settled(None, rules.injection_s, "The exam"), zero_source=source)
     if rules.first_post_s is not None:
         # An injection before the pre-contrast phase began would be none.
         injection = max(0.0, float(times.times_s[1]) - rules.first_post_s)
         source = f"assumed for all: second phase {rules.first_post_s:g} s after the injection"
-        return replace(times, times_s=times.times_s - injection, zero_source=source)
+        return replace(times.settled(None, injection, "The exam"), zero_source=source)
     raise CEKWorldError(
         "Nothing says when the injection began; give it in a table, or for all exams with --injection or --first-post."
     )
@@ -142,6 +148,8 @@ def _row(row: Mapping[str, str | None], name: str, line: int) -> TableRow:
         return values
 
     injection = numbers(_INJECTION)
+    if injection and len(injection) > 1:
+        raise CEKWorldError(f"{name}, line {line}: {_INJECTION} holds several numbers; write 12.5 with a point.")
     return TableRow(
         numbers(_SINCE_INJECTION), numbers(_SINCE_FIRST), injection[0] if injection else None,
         (row.get(_SERIES) or "").strip(),

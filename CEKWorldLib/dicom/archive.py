@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.synthesis.progress import Cancel, is_cancelled
 
 BATCH = 32  # files per request or association: 4 MB of 256 x 256 slices
+_AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")  # PS3.5 table 6.2-1
+_NO_ADDRESS = (
+    "The archive's address is not one CEKWorld can send to; give https://host/dicom-web or dicom://AE_TITLE@host:port."
+)
 ATTEMPTS, FIRST_WAIT_S = 4, 1.0  # waits of 1, 2 and 4 s outlast a restart of most services
 
 Report = Callable[[int, int], None]
@@ -98,7 +103,11 @@ def write_list(sent: Sequence[Sent], path: Path) -> None:
 
 
 def _transfer(address: str) -> Transfer:
-    url = urlsplit(address)
+    try:
+        url = urlsplit(address)
+        port = url.port
+    except ValueError:  # a port that is no number from 0 to 65535, or half a bracket
+        raise CEKWorldError(_NO_ADDRESS) from None
     if url.password:
         raise CEKWorldError(
             "The archive's address holds a password; give it in the environment instead (docs/dicom.md)."
@@ -108,15 +117,14 @@ def _transfer(address: str) -> Transfer:
             from CEKWorldLib.dicom.stow import DicomWeb
 
             return DicomWeb(address, credentials_for(url.hostname, encrypted=url.scheme == "https"))
-        if url.scheme == "dicom" and url.hostname and url.port and url.username:
+        title = url.username or ""
+        if url.scheme == "dicom" and url.hostname and port and _AE_TITLE.fullmatch(title):
             from CEKWorldLib.dicom.cstore import CStore
 
-            return CStore(url.hostname, url.port, url.username)
+            return CStore(url.hostname, port, title)
     except ImportError as error:
         raise CEKWorldError(f"Sending needs {error.name}; install it with: pip install 'cekworld[archive]'") from error
-    raise CEKWorldError(
-        "The archive's address is not one CEKWorld can send to; give https://host/dicom-web or dicom://AE_TITLE@host:port."
-    )
+    raise CEKWorldError(_NO_ADDRESS)
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:
@@ -126,14 +134,16 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
     found = sorted(path for path in (_visible(folder) if folder.is_dir() else [folder]) if path.is_file())
     files: list[tuple[Path, str]] = []
     for path in found:
-        if not is_dicom(path):
-            continue
         try:
+            if not is_dicom(path):
+                continue
             with quiet():
                 header = pydicom.dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
             files.append((path, str(header.SOPInstanceUID)))
         except (InvalidDicomError, AttributeError, ValueError) as error:
             raise CEKWorldError(f"{path.name} is damaged and cannot be sent; export it again.") from error
+        except OSError as error:
+            raise CEKWorldError(f"{path.name} cannot be opened ({error.strerror}); check its permissions.") from error
     if not files:
         raise CEKWorldError(f"{folder} holds no DICOM files; name the folder of an export.")
     return files

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -86,7 +85,7 @@ def mark_synthetic(dataset: Dataset, source: Source, provenance: Provenance) -> 
     dataset.ContentQualification = "RESEARCH"
     synthesizer = _equipment("109100", "Synthesizing Equipment", f"Model {provenance.model}. {STATEMENT}")
     mark_maker(synthesizer)
-    synthesizer.ContributionDateTime = datetime.now().strftime("%Y%m%d%H%M%S")
+    synthesizer.ContributionDateTime = source.now().strftime("%Y%m%d%H%M%S")
     dataset.ContributingEquipmentSequence = [synthesizer]
     if source.images:
         dataset.ContributingEquipmentSequence.append(_scanner(source.images[0].header))

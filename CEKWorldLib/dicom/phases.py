@@ -107,7 +107,7 @@ class _Image:
         self._times, self._source, self._stack, self._scale = series.times_s, source, stack, scale
         self._first_number = first_number
         self._data = data = Dataset()
-        now = datetime.now()
+        now = source.now()
         data.update(source.common)
         data.SOPClassUID, data.Modality = MRImageStorage, "MR"
         data.ImageType = ["DERIVED", "SECONDARY", "OTHER"]

@@ -15,10 +15,11 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, generate_uid
-from pydicom.valuerep import DA, DT, TM, validate_value
+from pydicom.valuerep import validate_value
 
 from CEKWorldLib.dicom.quiet import quiet
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.dicom_clock import date_time, day, moment, time_of_day
 from CEKWorldLib.exam.dicom_files import Header, choose_series, find_images
 from CEKWorldLib.exam.dicom_planes import Plane, planes_of
 from CEKWorldLib.exam.dicom_times import Reader, date_times, numbers, temporal_position
@@ -122,6 +123,14 @@ class Source:
     def may_show_face(self) -> bool:
         """Whether the patient could be recognized from the images."""
         return self.common.get("BodyPartExamined") not in _FACELESS
+
+    def now(self) -> datetime:
+        """The time, by the clock that all times of an object with its TimezoneOffsetFromUTC are read by."""
+        offset = self.common.get("TimezoneOffsetFromUTC")
+        try:
+            return datetime.now(datetime.strptime(str(offset), "%z").tzinfo if offset else None)
+        except ValueError:  # damaged, and so is what its times mean
+            return datetime.now()
 
 
 def read_source(path: Path | str, series: str | int | None = None) -> Source:
@@ -282,12 +291,16 @@ def _acquisition_order(image: SourceImage) -> tuple[datetime, list[float], int, 
 
 
 def _started(header: Dataset) -> datetime | None:
-    """When the images were acquired: the most telling date and time the header has."""
-    if moment := header.get("AcquisitionDateTime"):
-        return datetime.fromisoformat(DT(moment).isoformat()).replace(tzinfo=None)
+    """When the images were acquired: the most telling date and time the header has; ValueError where they are none."""
+    if np.isfinite(seconds := date_time(_text(header, "AcquisitionDateTime"))):
+        return moment(seconds)
     for event in ("Acquisition", "Content", "Series", "Study"):
-        date = header.get(f"{event}Date") or header.get("StudyDate")
-        time = header.get(f"{event}Time")
+        date = _text(header, f"{event}Date") or _text(header, "StudyDate")
+        time = _text(header, f"{event}Time")
         if date and time:
-            return datetime.combine(DA(date), TM(time))
+            return moment(day(date) + time_of_day(time))
     return None
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    return str(header.get(keyword) or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class DicomWeb:
 
     def __init__(self, url: str, credentials: Credentials | None) -> None:
         session = requests.Session()
+        session.max_redirects = 0  # images go where they were sent, and ~/.netrc would be asked about the new host
         # A function of our own keeps requests from looking for passwords in ~/.netrc.
         session.auth = _authorization(credentials)
         self._client = DICOMwebClient(url, session=session, chunk_size=_WHOLE, timeout=TIMEOUT_S)
@@ -46,17 +47,25 @@ class DicomWeb:
 
     def store(self, files: Mapping[Path, str]) -> dict[Path, str]:
         """See ``Transfer.store``."""
-        try:
-            with quiet():
-                answer = self._client.store_instances([pydicom.dcmread(path) for path in files])
-        except requests.HTTPError as error:
-            assert error.response is not None  # it is what the error is about
-            answer = _refusals(error.response)
-        except (requests.ConnectionError, requests.Timeout):
-            raise Unavailable("the archive cannot be reached") from None
+        with quiet():
+            answer = self._answer([pydicom.dcmread(path) for path in files])
         accepted = {item.ReferencedSOPInstanceUID for item in answer.get("ReferencedSOPSequence") or ()}
         failed = {item.ReferencedSOPInstanceUID: item for item in answer.get("FailedSOPSequence") or ()}
         return {path: "" if uid in accepted else _reason(failed.get(uid)) for path, uid in files.items()}
+
+    def _answer(self, datasets: Sequence[Dataset]) -> Dataset:
+        """What the archive says of the objects; empty where it says nothing that can be read."""
+        try:
+            return self._client.store_instances(datasets)
+        except requests.HTTPError as error:
+            assert error.response is not None  # it is what the error is about
+            return _refusals(error.response)
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+            raise Unavailable("the archive cannot be reached") from None
+        except (requests.exceptions.InvalidURL, requests.TooManyRedirects):
+            raise CEKWorldError("The archive's address leads elsewhere or nowhere; give its own.") from None
+        except Exception:  # a page for people, or damaged: the parsers of JSON and XML raise many kinds
+            return Dataset()
 
 
 def _authorization(credentials: Credentials | None) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
@@ -81,7 +90,7 @@ def _refusals(response: requests.Response) -> Dataset:
         raise Unavailable(f"the archive is busy or failing (HTTP {status})")
     try:
         return Dataset.from_json(response.json())
-    except Exception:  # a page for people, or damaged
+    except Exception:  # as in `DicomWeb._answer`
         return Dataset()
 
 

@@ -8,8 +8,7 @@ import re
 import numpy as np
 
 DAY_S = 86_400.0
-# Near enough to keep microseconds in a float64.
-_FIRST_DAY = datetime.date(2000, 1, 1).toordinal()
+_FIRST_DAY = datetime.datetime(2000, 1, 1)  # near enough to keep microseconds in a float64
 # TM leaves out what is not known; ACR-NEMA wrote colons and points.
 _TIME = re.compile(r"(\d{2}):?(?:(\d{2}):?(?:(\d{2})(?:\.(\d{1,6}))?)?)?")
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
@@ -30,8 +29,11 @@ def time_of_day(text: str) -> float:
 def day(text: str) -> float:
     """Seconds at midnight of a DA value, from a fixed day; NaN where it is none."""
     found = _DATE.fullmatch(text.strip())
+    if not found:
+        return np.nan
     try:
-        return DAY_S * (datetime.date(*map(int, found.groups())).toordinal() - _FIRST_DAY) if found else np.nan
+        year, month, date = map(int, found.groups())
+        return (datetime.datetime(year, month, date) - _FIRST_DAY).total_seconds()
     except ValueError:  # a thirteenth month
         return np.nan
 
@@ -43,6 +45,11 @@ def date_time(text: str) -> float:
     """
     found = _DATE_TIME.fullmatch(text.strip())
     return day(found.group(1)) + time_of_day(found.group(2)) if found else np.nan
+
+
+def moment(seconds: float) -> datetime.datetime:
+    """The date and time of seconds from the fixed day of `day`; ValueError for NaN."""
+    return _FIRST_DAY + datetime.timedelta(seconds=seconds)
 
 
 def across_midnight(seconds: np.ndarray) -> np.ndarray:

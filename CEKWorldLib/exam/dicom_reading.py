@@ -38,9 +38,12 @@ def read_dicom(path: Path, series: str | int | None = None) -> tuple[Volume, Acq
         first = headers[0].data
         acquisition = acquisition_of(first)
         agent = names_contrast_agent(first)
+        synthetic = first.get("SyntheticData") == "YES"
     check_volume(volume, name)
     if damaged:
         notes += (f"{len(damaged)} damaged DICOM file(s) were left out, the first is {damaged[0].name}.",)
+    if synthetic:
+        notes += ("A model made these images (SyntheticData YES); CEKWorld expects a volume that was acquired.",)
     texts = tuple(str(first.get(key) or "") for key in ("SeriesDescription", "ProtocolName"))
     notes += protocol_warnings(acquisition) + contrast_warnings(volume, texts, agent)
     return volume, acquisition, notes

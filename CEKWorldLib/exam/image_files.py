@@ -114,13 +114,21 @@ def _leads_out(name: str) -> bool:
 
 @contextmanager
 def _refusing_damage(path: Path, format_name: str) -> Iterator[None]:
+    loud = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's warnings quote the path, and a path may name a patient
     try:
         yield
     # SimpleITK has no finer kinds than RuntimeError, and its text is a stack of C++ addresses.
     except (RuntimeError, ValueError, OverflowError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        if "orthonormal" in str(error):  # a sheared sform, as affine registration writes
+            raise CEKWorldError(
+                f"{path.name} has axes that are not at right angles; resample it to a rectangular grid and try again."
+            ) from error
         raise CEKWorldError(
             f"{path.name} cannot be read as {format_name}: it is damaged or truncated; save or copy it again."
         ) from error
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(loud)
 
 
 def _check_length(reader: sitk.ImageFileReader, path: Path) -> None:

@@ -52,7 +52,8 @@ def _cells(line: str) -> list[str]:
 
 def _time_column(rows: list[list[str]], name: str) -> list[list[str]]:
     columns = [index for index, title in enumerate(rows[0]) if title.lower() in _NAMES]
-    if len(columns) != 1 or any(len(row) <= columns[0] for row in rows[1:]):
+    # More cells than titles are decimal commas: of "0,5" the column would keep the 0.
+    if len(columns) != 1 or not all(columns[0] < len(row) <= len(rows[0]) for row in rows[1:]):
         raise CEKWorldError(f"{name} has no single column called time; call the column of seconds 'time_s'.")
     return [[row[columns[0]]] for row in rows[1:]]
 

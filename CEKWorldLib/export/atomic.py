@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from CEKWorldLib.errors import CEKWorldError
@@ -28,4 +28,5 @@ def replacing(path: Path) -> Iterator[Path]:
         reason = error.strerror or str(error)
         raise CEKWorldError(f"Cannot write {path}: {reason}. Free some space or choose another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where there is no such folder, there is no such file either
+            temporary.unlink()

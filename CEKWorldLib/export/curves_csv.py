@@ -8,6 +8,7 @@ from pathlib import Path
 
 from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.export.curves import RegionCurve
+from CEKWorldLib.export.kinetic_tables import plain_text
 
 NOTICE = (
     "SYNTHETIC: not acquired from a patient; synthesized by a model (the shipped ones are trained on simulated data). "
@@ -40,5 +41,5 @@ def write_curves(path: Path | str, curves: Sequence[RegionCurve], arrival_s: flo
         file.write(f"# time_s counts from the start of the injection; bolus arrival at {arrival_s:.3g} s.\n")
         file.write("# signal is the region's mean in the source's own scale; enhancement is 100 (S - S0) / S0.\n")
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow([plain_text(name) for name in columns])
         writer.writerows([f"{value:.6g}" for value in row] for row in zip(*columns.values(), strict=True))

@@ -163,12 +163,15 @@ def _zero(results: Sequence[RoiResult]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Numbers to six digits, NaN empty; text that a spreadsheet would take for a formula gets an apostrophe."""
+    """Numbers to six digits, NaN empty."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
+    return plain_text(value) if isinstance(value, str) else value
+
+
+def plain_text(text: str) -> str:
+    """Text for a table; what a spreadsheet would take for a formula gets an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _plain(value: Any) -> Any:

@@ -94,7 +94,7 @@ def write_report(
 <h1>Enhancement kinetics</h1>
 <p><span class="mark">{word}</span>{escape(CAUTION if series.synthetic else RESEARCH)}</p>
 </header>
-<section><h2>Series</h2>{_table(_series_rows(series, facts or {}))}{_list(series.notes)}</section>
+<section><h2>Series</h2>{_table(_series_rows(series, facts or {}, _zero(results[0])))}{_list(series.notes)}</section>
 <section><h2>Curves</h2>{curves}</section>
 {regions}
 <section><h2>Definitions</h2>{_definitions(results[0])}</section>
@@ -123,6 +123,8 @@ def _region(result: RoiResult, picture: str) -> str:
     ]
     numbers = result.statistics.numbers()
     for name, (label, unit) in QUANTITIES.items():
+        if not result.from_injection:
+            label = label.replace("after injection", f"after {_zero(result)}")
         rows.append((label[0].upper() + label[1:], _number(numbers[name], unit) + _spread(result, name, unit)))
     if result.reference:
         rows.append((f"Enhancement relative to {result.reference}", _number(result.relative_enhancement, "")))
@@ -158,12 +160,17 @@ def _region_pictures(
     return pictures
 
 
-def _series_rows(series: TimeSeries, facts: Mapping[str, str]) -> list[tuple[str, str]]:
+def _zero(result: RoiResult) -> str:
+    """What times count from."""
+    return "the start of the injection" if result.from_injection else "the first phase"
+
+
+def _series_rows(series: TimeSeries, facts: Mapping[str, str], zero: str) -> list[tuple[str, str]]:
     times, acquisition = series.times_s, series.acquisition
     columns_mm, rows_mm, slices_mm = series.grid.spacing
     rows = list(facts.items())
     rows += [(_MODEL_FACTS[name], value) for name, value in series.made_by.items() if name in _MODEL_FACTS]
-    rows.append(("Phases", f"{len(times)}, from {times[0]:.4g} s to {times[-1]:.4g} s after injection start"))
+    rows.append(("Phases", f"{len(times)}, from {times[0]:.4g} s to {times[-1]:.4g} s after {zero}"))
     if sources := dict.fromkeys(series.time_sources):
         rows.append(("Times from", ", ".join(sources)))
     rows.append(("Voxels", f"{' x '.join(map(str, series.grid.shape))} (slices x rows x columns)"))
@@ -181,7 +188,7 @@ def _series_rows(series: TimeSeries, facts: Mapping[str, str]) -> list[tuple[str
 
 def _definitions(result: RoiResult) -> str:
     text = f"<p>{escape(result.settings.description())}.</p><p>Enhancement is 100 (S - S0) / S0, S0 the mean "
-    text += "signal before contrast; times count from the start of the injection.</p>"
+    text += f"signal before contrast; times count from {_zero(result)}.</p>"
     values = {name: "not given" if v is None else str(v) for name, v in result.settings.as_dict().items()}
     return text + _table(values.items())
 
