@@ -18,7 +18,9 @@ from tiny_model import tiny_model
 
 from CEKWorldLib.cli.main import HUNG_UP, INTERRUPTED, OK, TERMINATED, USER_ERROR, main
 from CEKWorldLib.cli.regions import automatic_regions
+from CEKWorldLib.cli.staging import staged_folder
 from CEKWorldLib.cli.synthesize import FILES
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.series_reading import read_series
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.export.seq_nrrd import read_sequence
@@ -35,10 +37,14 @@ COMMANDS = (
     "send",
     "simulate",
     "models",
+    "dataset",
     "train",
     "evaluate",
+    "benchmark",
     "bench",
+    "view",
     "worker",
+    "serve-worker",
 )
 
 
@@ -196,7 +202,9 @@ def test_a_simulated_case_gets_its_truth(tmp_path, model, capsys):
     [
         (["--times", "0:-5:3"], "cannot be read"),
         (["--times", "0,99999"], "99999"),
+        (["--times", ""], "cannot be read"),
         (["--model", "no_such_model"], "no_such_model"),
+        (["--device", "xla"], "no device 'xla'"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_nothing(exam, tmp_path, model, capsys, arguments, message):
@@ -210,6 +218,67 @@ def test_a_missing_input_is_named(tmp_path, model, capsys):
     assert synthesize(tmp_path / "none.nrrd", tmp_path / "out", model) == USER_ERROR
     assert "none.nrrd" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["/", "x" * 300, "a_file/out"])
+def test_a_place_where_nothing_can_be_written_is_refused_in_one_sentence(exam, tmp_path, model, capsys, place):
+    (tmp_path / "a_file").write_text("")
+    assert synthesize(exam, tmp_path / place, model) == USER_ERROR
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1 and error.endswith((" --output.", "what is there."))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a_file", exam.name]
+
+
+def test_a_name_the_system_refuses_is_one_sentence(tmp_path, model, capsys):
+    assert synthesize(tmp_path / ("x" * 300), tmp_path / "out", model) == USER_ERROR
+    assert "File name too long" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_made_above_the_output_go_with_it(tmp_path, model):
+    (tmp_path / "there").mkdir()
+    assert synthesize(tmp_path / "none.nrrd", tmp_path / "there" / "new" / "out", model) == USER_ERROR
+    assert [p.name for p in tmp_path.rglob("*")] == ["there"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_another_program_wrote_meanwhile_is_not_replaced(tmp_path, overwrite):
+    out = tmp_path / "out"
+    with pytest.raises(CEKWorldError, match="out "), staged_folder(out, overwrite, ("run.json",)) as staging:
+        (staging / "run.json").write_text("ours")
+        out.mkdir()
+        (out / "theirs.nrrd").write_text("an hour of work")
+    assert [p.name for p in tmp_path.rglob("*")] == ["out", "theirs.nrrd"]
+
+
+def test_an_output_that_is_a_link_stays_one(exam, tmp_path, model):
+    link, disk = tmp_path / "out", tmp_path / "disk"
+    link.symlink_to(disk)
+    for again in ([], ["--overwrite"]):
+        assert synthesize(exam, link, model, "--times", "0,30", *again) == OK
+        assert link.is_symlink() and sorted(p.name for p in disk.iterdir()) == sorted(FILES)
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", ["evaluate", "bench"])
+def test_figures_that_could_not_be_written_are_not_measured_for_hours(command, tmp_path, monkeypatch, capsys):
+    measured = []
+    monkeypatch.setattr(f"CEKWorldLib.evaluation.{command}.run", lambda **_: measured.append(True))
+    for place in (tmp_path, tmp_path / "none" / "x.json"):
+        assert main([command, "--json", str(place)]) == USER_ERROR
+        assert str(place) in capsys.readouterr().err
+    assert not measured
+    assert main([command, "--json", str(tmp_path / "x.json")]) == OK
+
+
+@pytest.mark.parametrize(
+    "option", [("--port", "99999"), ("--readers", "0"), ("--idle", "nan"), ("--largest-exam", "-1")]
+)
+def test_a_host_is_not_started_with_numbers_it_cannot_keep(option, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["serve-worker", *option])
+    assert end.value.code == USER_ERROR
+    assert f"{option[1]} is outside" in capsys.readouterr().err
 
 
 def test_results_are_replaced_only_when_asked_and_only_results(exam, tmp_path, model, capsys):

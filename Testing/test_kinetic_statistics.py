@@ -142,6 +142,13 @@ def test_a_single_baseline_finds_arrival_by_the_slope_and_says_so():
     assert float(statistics.arrival_s) == 30.0  # the rise is steepest from 60 to 90 s, but under way since 30 s
 
 
+def test_a_series_that_begins_after_contrast_says_which_sample_is_taken_for_the_baseline():
+    late = curve_statistics(signal(SHAPE[3:]), TIMES[3:])
+    assert "no sample before contrast: the first, at 30 s, is taken for S0" in late.notes
+    assert float(late.baseline) == 280.0 and float(late.percent_enhancement) == pytest.approx(100 * (440 / 280 - 1))
+    assert not any("S0" in note for note in curve_statistics(signal(SHAPE[2:]), TIMES[2:]).notes)
+
+
 def test_a_single_baseline_takes_the_noise_of_the_background_where_that_is_known():
     few, curve = TIMES[2:], signal([0, 2, 60, 120, 150, 140, 130, 120, 110])
     # Three times 50 of 200 are 75 %, which the curve passes between 60 and 90 s.

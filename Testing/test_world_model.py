@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_model import TINY, tiny_model
 
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import Acquisition, Injection
 from CEKWorldLib.models.condition import CONDITION_SIZE, Condition, condition_vector, hide
 from CEKWorldLib.models.time_encoder import clock_text, time_features
@@ -90,6 +91,11 @@ def test_every_unet_level_hears_the_image_encoder(model, stack, noise):
 def test_injection_starts_at_zero_as_in_controlnet():
     fresh = WorldModel(TINY)
     assert all((parameter == 0).all() for parameter in fresh.injection.parameters())
+
+
+def test_a_time_encoder_that_there_is_not_is_refused():
+    with pytest.raises(CEKWorldError, match="continous.*choose continuous or text"):
+        tiny_model(time_encoder="continous")
 
 
 def test_text_time_encoder_rounds_to_whole_seconds(stack, noise):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter
+from CEKWorldLib.cli.staging import check_file
 
 _DESCRIPTION = """\
 Measures on this machine: synthesis of a sample-sized exam (24 slices of 256x256, 16
@@ -37,6 +38,8 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hands over to the evaluation room."""
+    if args.json:
+        check_file(args.json)
     from CEKWorldLib.evaluation.bench import run as bench
 
     bench(model=args.model, device=args.device, json_path=args.json)

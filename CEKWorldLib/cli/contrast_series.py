@@ -67,7 +67,7 @@ def prepare(args: argparse.Namespace) -> Work:
     injection = replace(start, **{name: value for name, value in given.items() if value is not None})
     for warning in exam.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    times = parse_times(args.times) if args.times else default_times(injection.arrival_s, exam.anatomy)
+    times = default_times(injection.arrival_s, exam.anatomy) if args.times is None else parse_times(args.times)
     regions = mask_regions(args.roi or (), exam.pre)
 
     model = load_model(args.model)

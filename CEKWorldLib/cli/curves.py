@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from CEKWorldLib.cli.kinetic_options import add_definition_options, add_region_options, add_sample_option
-from CEKWorldLib.cli.options import ManualFormatter
+from CEKWorldLib.cli.options import ManualFormatter, number
 from CEKWorldLib.cli.series_options import add_series_options
 from CEKWorldLib.cli.staging import staged_folder
 from CEKWorldLib.errors import CEKWorldError
@@ -66,7 +66,7 @@ def add_parser(commands) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder for the results")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results in DIR")
     parser.add_argument("--maps", action="store_true", help="write the maps of all statistics")
-    parser.add_argument("--cursor", type=float, metavar="S", help="time to mark on the plot")
+    parser.add_argument("--cursor", type=number(-3600.0, 3600.0, "s"), metavar="S", help="time to mark on the plot")
     add_region_options(parser, required=False)
     add_definition_options(parser)
     parser.set_defaults(run=run)

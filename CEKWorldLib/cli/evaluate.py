@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter, whole_number
+from CEKWorldLib.cli.staging import check_file
 
 _DESCRIPTION = """\
 Simulates held-out exams (other seeds, and lesion families, protocols and input functions
@@ -41,6 +42,8 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hands over to the evaluation room."""
+    if args.json:
+        check_file(args.json)
     from CEKWorldLib.evaluation.evaluate import run as evaluate
 
     evaluate(model=args.model, cases=args.cases, device=args.device, json_path=args.json)

@@ -119,6 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CEKWorldError as error:
         print(f"cekworld: {error}", file=sys.stderr)
         return USER_ERROR
+    except OSError as error:  # what no room worded: a name that is too long, a folder nobody may read, a full disk
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"cekworld: {where}{error.strerror or error}. Choose another file or folder.", file=sys.stderr)
+        return USER_ERROR
     return OK
 
 

@@ -128,13 +128,13 @@ def run_pack(args: argparse.Namespace) -> None:
 
 def run_card(args: argparse.Namespace) -> None:
     """Prints a card, after writing figures into it where there are any."""
-    from CEKWorldLib.models.folders import CARD, model_folder
+    from CEKWorldLib.models.folders import model_folder, read_card
 
     if args.quality is not None:
         from CEKWorldLib.evaluation.quality_card import write_quality
 
         write_quality(args.model, args.quality)
-    print((model_folder(args.model) / CARD).read_text(), end="")
+    print(read_card(model_folder(args.model)), end="")
 
 
 def run_import(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.cli.series_options import add_series_options
+from CEKWorldLib.cli.staging import check_file
 from CEKWorldLib.errors import CEKWorldError
 
 SUFFIX = ".seq.nrrd"
@@ -60,8 +61,8 @@ def run(args: argparse.Namespace) -> None:
     output: Path | None = args.output
     if output and not output.name.lower().endswith(SUFFIX):
         raise CEKWorldError(f"{output.name} does not end in {SUFFIX}; 3D Slicer knows sequences by that ending.")
-    if output and output.exists() and not args.overwrite:
-        raise CEKWorldError(f"{output} exists. Give another --output, or --overwrite to replace it.")
+    if output:
+        check_file(output, args.overwrite)
     from CEKWorldLib.cli.phase_table import print_phases, write_phases
 
     if output is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from CEKWorldLib.cli.kinetic_options import add_definition_options, add_region_options, add_sample_option
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.cli.series_options import add_series_options
+from CEKWorldLib.cli.staging import check_file
 from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
@@ -57,8 +58,7 @@ def run(args: argparse.Namespace) -> None:
     output: Path = args.output
     if output.suffix.lower() not in (".html", ".htm"):
         raise CEKWorldError(f"{output.name} does not end in .html, by which browsers know a page; rename it.")
-    if output.exists() and not args.overwrite:
-        raise CEKWorldError(f"{output} exists. Give another --output, or --overwrite to replace it.")
+    check_file(output, args.overwrite)
     from CEKWorldLib.cli.kinetic_input import regions_of, settings_of
     from CEKWorldLib.cli.sample_input import spread_of, with_samples
     from CEKWorldLib.cli.series_input import series_of

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from CEKWorldLib.cli.options import ManualFormatter
+from CEKWorldLib.cli.staging import check_file
 from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
@@ -45,6 +46,8 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Sends, lists, and fails where anything was not accepted."""
+    if args.list:
+        check_file(args.list)
     from CEKWorldLib.cli.series_input import progress_bar
     from CEKWorldLib.dicom.archive import send, write_list
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from CEKWorldLib.cli.options import ManualFormatter
+from CEKWorldLib.cli.options import ManualFormatter, number, whole_number
 from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
@@ -42,13 +42,17 @@ def add_parser(commands) -> None:
         formatter_class=ManualFormatter,
     )
     parser.add_argument("--address", default="127.0.0.1", help="to listen at (default: this machine alone)")
-    parser.add_argument("--port", type=int, default=8471, help="to listen at (default: 8471)")
+    parser.add_argument(
+        "--port", type=whole_number(0, 65535), default=8471, metavar="N", help="default: 8471; 0 takes a free one"
+    )
     parser.add_argument("--certificate", type=Path, metavar="FILE", help="PEM file for TLS, with its chain")
     parser.add_argument(
         "--key", type=Path, metavar="FILE", help="PEM file; without it, the certificate's holds the key"
     )
     parser.add_argument("--plain", action="store_true", help="do not encrypt: a proxy in front of this host does")
-    parser.add_argument("--readers", type=int, default=4, metavar="N", help="served at a time (default: 4)")
+    parser.add_argument(
+        "--readers", type=whole_number(1, 256), default=4, metavar="N", help="served at a time (default: 4)"
+    )
     parser.add_argument(
         "--model",
         action="append",
@@ -57,23 +61,28 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     parser.add_argument(
-        "--largest-exam", type=int, default=1024, metavar="MB", help="of voxels, 4 bytes each (default: 1024)"
-    )
+        "--largest-exam", type=whole_number(1, 1 << 20), default=1024, metavar="MB",
+        help="of voxels, 4 bytes each (default: 1024)",
+    )  # fmt: skip
     parser.add_argument(
-        "--idle", type=float, default=30.0, metavar="MINUTES", help="before a reader is let go (default: 30)"
-    )
+        "--idle", type=number(0.1, 10_000.0, "minutes"), default=30.0, metavar="MINUTES",
+        help="before a reader is let go (default: 30)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Serves until Ctrl-C."""
     try:
+        from CEKWorldLib.models.folders import model_folder
         from CEKWorldLib.worker.remote import access, host
         from CEKWorldLib.worker.remote.settings import HostSettings
     except ImportError as error:
         raise CEKWorldError(
             f"Serving readers needs {error.name}; install it with: pip install 'cekworld[remote]'."
         ) from error
+    for name in args.model or ():
+        model_folder(name)  # before readers are asked in
     settings = HostSettings(
         address=args.address,
         port=args.port,

@@ -27,8 +27,9 @@ INPUT is an NRRD or NIfTI file, a DICOM folder, or a folder or file of
 
 _EPILOG = """\
 times:
-  --times FIRST:LAST:STEP (both included) or a list such as 0,30,90; seconds after the
-  start of the injection. Without it: 16 times, dense during the first pass, sparse later.
+  --times FIRST:LAST:STEP (LAST included where the steps meet it) or a list such as
+  0,30,90; seconds after the start of the injection. Without it: 16 times, dense during
+  the first pass, sparse later.
 
 regions:
   --roi takes a mask on the volume's own grid (NRRD or NIfTI; Slicer: export the segment as

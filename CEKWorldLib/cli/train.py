@@ -25,6 +25,7 @@ examples:
   cekworld train compact --output runs/compact
   cekworld train my-configuration.toml --output runs/mine --device cuda --workers 12
   cekworld train finetune --data exams --init compact --output runs/ours
+  cekworld train paper --init stable-diffusion-v1-5 --output runs/paper --workers 12
   torchrun --nproc-per-node 2 -m CEKWorldLib train compact --device cpu --output runs/compact
   cekworld synthesize pre.nrrd --model runs/compact/model --output out
 """
@@ -39,7 +40,7 @@ def add_parser(commands) -> None:
         formatter_class=ManualFormatter,
     )
     parser.add_argument(
-        "configuration", metavar="CONFIGURATION", help="compact, finetune, or a configuration file (TOML)"
+        "configuration", metavar="CONFIGURATION", help="compact, finetune, paper, or a configuration file (TOML)"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run; resumed if there")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu or cuda")
@@ -52,7 +53,11 @@ def add_parser(commands) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="data set of real exams, in place of the configuration's"
     )
-    parser.add_argument("--init", metavar="MODEL", help="start from this model's weights: fine-tuning")
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="start from this model's weights; for paper, a folder of Stable Diffusion 1.5 too",
+    )
     parser.set_defaults(run=run)
 
 

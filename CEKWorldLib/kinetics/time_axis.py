@@ -62,6 +62,8 @@ class TimeAxis:
                 f"No phase lies after {limit:g} s, when contrast arrives; check the times and the injection time."
             )
         notes = ["single baseline: its noise is not known from the curve"] if baseline == 1 else []
+        if times[0] > limit:
+            notes.append(f"no sample before contrast: the first, at {times[0]:g} s, is taken for S0")
         early, t_e, note = _early(times, baseline, settings)
         notes += note
         late, note = _late(times, t_e, settings)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from CEKWorldLib.errors import CEKWorldError
+
+_TimeEncoder = Literal["continuous", "text"]
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,26 @@ class Configuration:
         time_range_s: injection times the model was trained on.
     """
 
+    description: ClassVar[str] = (
+        "Latent world model: image encoder with zero-convolution injection, regression mean, rectified flow around it, "
+        "anchored decoder."
+    )
+
     name: str
     autoencoder_widths: tuple[int, int] = (24, 48)
     encoder_widths: tuple[int, ...] = (64, 96, 128, 160)
     encoder_blocks: int = 1
     unet_widths: tuple[int, ...] = (48, 96, 128)
     embedding: int = 128
-    time_encoder: Literal["continuous", "text"] = "continuous"
+    time_encoder: _TimeEncoder = "continuous"
     noise_scale: float = 0.3
     steps: int = 2
     time_range_s: tuple[float, float] = (0.0, 600.0)
+
+    def __post_init__(self) -> None:
+        if self.time_encoder not in get_args(_TimeEncoder):
+            known = " or ".join(get_args(_TimeEncoder))
+            raise CEKWorldError(f"There is no time encoder '{self.time_encoder}'; choose {known}.")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

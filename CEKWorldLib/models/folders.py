@@ -62,8 +62,9 @@ def verify(folder: Path) -> str:
         CEKWorldError: a file is missing or differs, naming it.
     """
     manifest = read_json(folder / MANIFEST)
-    if str(WEIGHTS) not in manifest:
-        raise CEKWorldError(f"{folder / MANIFEST} lists no {WEIGHTS}. Fetch the model folder again.")
+    entries = [entry for entry in manifest.values() if isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys()]
+    if str(WEIGHTS) not in manifest or len(entries) < len(manifest):
+        raise CEKWorldError(f"{folder / MANIFEST} is no list of model files. Fetch the model folder again.")
     for name, entry in manifest.items():
         path = folder / name
         if not path.is_file():
@@ -85,7 +86,7 @@ def refuse_foreign(folder: Path) -> None:
         manifest = read_json(folder / MANIFEST)
     except CEKWorldError:
         manifest = {}
-    if not isinstance(manifest, dict) or str(WEIGHTS) not in manifest:
+    if str(WEIGHTS) not in manifest:
         raise CEKWorldError(f"{folder} is there and is no model folder. Give another --output.")
 
 
@@ -97,16 +98,21 @@ def model_metadata(name_or_folder: str | Path) -> dict[str, Any]:
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Gives an empty folder to fill, which takes the place of ``folder`` at the end; an error leaves all as it was."""
+    folder = Path(os.path.realpath(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    both = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    staging, replaced = both / "new", both / "old"
     try:
+        staging.mkdir()
         yield staging
         staging.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(staging, folder)
+            folder.rename(replaced)  # deleting takes a while, in which a stop would cost both models
+        staging.rename(folder)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if replaced.exists() and not folder.exists():
+            replaced.rename(folder)
+        shutil.rmtree(both, ignore_errors=True)
 
 
 def write_manifest(folder: Path) -> str:
@@ -117,6 +123,18 @@ def write_manifest(folder: Path) -> str:
     }
     write_json(folder / MANIFEST, manifest)
     return manifest[str(WEIGHTS)]["sha256"]
+
+
+def read_card(folder: Path) -> str:
+    """The card of a model folder.
+
+    Raises:
+        CEKWorldError: it cannot be read.
+    """
+    try:
+        return (folder / CARD).read_text()
+    except (OSError, ValueError) as error:
+        raise CEKWorldError(f"The model file {folder / CARD} cannot be read. Fetch the model again.") from error
 
 
 def rewrite_card(folder: Path, card: str) -> None:
@@ -155,9 +173,12 @@ def read_json(path: Path) -> dict[str, Any]:
         CEKWorldError: it cannot be read.
     """
     try:
-        return json.loads(path.read_text())
+        values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CEKWorldError(f"The model file {path} cannot be read ({type(error).__name__}).") from error
+    if not isinstance(values, dict):
+        raise CEKWorldError(f"The model file {path} holds no named values. Fetch the model again.")
+    return values
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

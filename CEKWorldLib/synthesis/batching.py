@@ -69,10 +69,11 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise CEKWorldError("PyTorch finds no CUDA GPU on this machine; choose the device auto or cpu.")
     try:
         device = torch.device(name)
-    except RuntimeError:
-        raise CEKWorldError(f"There is no device '{name}'; choose auto, cpu or cuda.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise CEKWorldError("PyTorch finds no CUDA GPU on this machine; choose the device auto or cpu.")
+        torch.ones(1, device=device)  # a name PyTorch knows is no device yet: mps, or a ninth GPU
+    except (RuntimeError, AssertionError):  # some backends assert that PyTorch was built with them
+        raise CEKWorldError(f"There is no device '{name}' here; choose auto, cpu or cuda.") from None
     return device
