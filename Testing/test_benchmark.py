@@ -97,7 +97,7 @@ def records(seeds: int = 3) -> list[dict]:
             for anatomy in STUDIES:
                 for exam in range(2):
                     value = 0.5 + bonus + 0.01 * seed + 0.02 * rng.standard_normal()
-                    names = ("ssim", "cssim", "cssim_truth", "spearman", "psnr_acquired", "psnr_between")
+                    names = ("ssim", "cssim", "cssim_truth", "spearman", "psnr_acquired", "psnr_between", "psnr_early")
                     facts = {"row": row, "seed": seed, "anatomy": anatomy, "exam": exam}
                     made.append(facts | dict.fromkeys(names, value) | {"end_jump": 0.5, "end_jump_truth": 0.4})
     return made
@@ -111,7 +111,7 @@ def test_rows_are_compared_seed_by_seed():
 
 def test_bars_say_what_is_met_and_what_is_missed():
     sentences = bars(records(), overhead=0.5)
-    assert sum(s.startswith("met") for s in sentences) == 10
+    assert sum(s.startswith("met") for s in sentences) == 12
     assert [s for s in sentences if s.startswith("missed")] == [
         "missed: LAL and LDL cost 50% of a training step (bar 35 %)"
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from tiny_model import tiny_model
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.bundle import load_model, save_model
 from CEKWorldLib.models.condition import Condition
-from CEKWorldLib.models.folders import list_models, verify
+from CEKWorldLib.models.folders import list_models, read_card, rewrite_card, verify
 
 
 @pytest.fixture
@@ -88,3 +89,41 @@ def test_shipped_models_are_whole_and_small_enough_for_the_repository():
     assert "compact" in list_models()
     model = load_model("compact")
     assert sum(p.numel() for p in model.parameters()) * 2 <= 40e6
+
+
+def test_a_stop_while_the_earlier_model_is_removed_costs_neither(folder, monkeypatch):
+    def stopped(path, **_):
+        next(p for p in sorted(Path(path).rglob("*")) if p.is_file()).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("CEKWorldLib.models.folders.shutil.rmtree", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        rewrite_card(folder, "another card")
+    verify(folder)
+    assert read_card(folder) == "another card"
+
+
+@pytest.mark.parametrize("manifest", ["7", "[]", "{}", '{"models/model.safetensors": "x"}', "no JSON"])
+def test_a_manifest_that_is_none_is_one_sentence(folder, manifest):
+    (folder / "manifest.json").write_text(manifest)
+    with pytest.raises(CEKWorldError, match=r"manifest\.json"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("change", [{"name": None}, {"architecture": "paper", "depth": 3}, {"unet_widths": 7}])
+def test_a_configuration_that_fits_no_network_is_one_sentence(folder, change):
+    path = folder / "configs/model.json"
+    values = json.loads(path.read_text()) | change
+    path.write_text(json.dumps({name: value for name, value in values.items() if value is not None}))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    data = path.read_bytes()
+    manifest["configs/model.json"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CEKWorldError, match="fits no network"):
+        load_model(folder)
+
+
+def test_a_card_that_is_missing_is_named(folder):
+    (folder / "docs/README.md").unlink()
+    with pytest.raises(CEKWorldError, match=r"README\.md"):
+        read_card(folder)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +23,7 @@ from CEKWorldLib.training.collection import Collection
 from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.live_source import LiveSource
 from CEKWorldLib.training.patients import Patients
+from CEKWorldLib.training.read_ahead import Draw, ReadAhead
 
 CPU = torch.device("cpu")
 
@@ -109,6 +115,59 @@ def test_closing_ends_the_processes():
     assert not multiprocessing.active_children()
 
 
+class Endless(Slow):
+    """Patients that take their time."""
+
+    def __getitem__(self, number: int) -> Slab:
+        time.sleep(0.0 if number < 6 else 0.4)
+        return super().__getitem__(number)
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_a_whole_window():
+    """As Ctrl-C does: the loop leaves the batch that is being drawn, then the source is closed."""
+    live = LiveSource(Endless(), workers=1, window=200, reuse=1)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), closing(live), ReadAhead(live) as ahead:
+        live._follow((3, 0, 0, 0), 0), live._follow((3, 0, 0, 1), 3)
+        ahead.begin(Draw(3, 4, 32, 0, 2, CPU))
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+    assert time.monotonic() - begun < 20  # the window takes 80 s
+    assert not multiprocessing.active_children()
+
+
+_KILLED = """
+import os, signal, sys
+from test_live_source import LiveSource, Slow, draw, multiprocessing
+live = LiveSource(Slow(), workers=2, window=6, reuse=3)
+draw(live, 0), draw(live, 1)
+print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_simulators_end_with_a_run_that_was_killed():
+    done = subprocess.run([sys.executable, "-c", _KILLED], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True)
+    children = [int(pid) for pid in done.stdout.split()]
+    assert done.returncode == -signal.SIGKILL and len(children) == 2
+    for _ in range(300):
+        if not any(Path(f"/proc/{pid}/fd").exists() for pid in children):
+            return
+        time.sleep(0.1)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    pytest.fail("simulators outlived their run")
+
+
+def test_a_simulator_that_was_killed_ends_the_run_with_a_sentence(source):
+    draw(source, 0), draw(source, 1)
+    for child in multiprocessing.active_children():
+        os.kill(child.pid, signal.SIGKILL)
+    with pytest.raises(CEKWorldError, match="fewer --workers"):
+        for step in range(2, 60):
+            draw(source, step)
+
+
 def test_a_batch_of_mixed_studies_has_as_many_times_as_the_poorest(tmp_path):
     collection = Collection([Slow()[n] for n in range(4)])
     assert draw(collection, 0).times_s.shape == (3, 4)
@@ -119,9 +178,11 @@ def test_a_batch_of_mixed_studies_has_as_many_times_as_the_poorest(tmp_path):
 
 def test_a_configuration_asks_for_live_patients_by_a_table():
     plan = DataPlan.from_dict({"live": {"window": 6, "sampling": "sparse", "anatomies": ["breast"]}})
-    assert isinstance(plan.source(Path("nowhere"), workers=1), LiveSource)
+    with plan.source(Path("nowhere"), workers=1) as source:
+        assert isinstance(source, LiveSource)
     assert plan.description == "patients simulated while training"
-    for wrong in ({"sampling": "sparse"}, {"sampling": "often"}, {"anatomies": ["knee"]}):
+    words = ({"sampling": "sparse"}, {"sampling": "often"}, {"anatomies": ["knee"]}, {"anatomies": []})
+    for wrong in (*words, {"window": 0}, {"reuse": 0}, {"seed": -1}):
         with pytest.raises(CEKWorldError, match=r"\[live\]"):
             DataPlan.from_dict({"live": wrong})
 

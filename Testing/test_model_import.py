@@ -22,9 +22,9 @@ from CEKWorldLib.models.bundle import load_model
 from CEKWorldLib.models.condition import Condition
 from CEKWorldLib.models.importing import convert, import_checkpoint, read_tensors
 from CEKWorldLib.models.ldm_keys import ldm_name
-from CEKWorldLib.models.paper import PaperSizes, PaperWorldModel
+from CEKWorldLib.models.paper import PaperConfiguration, PaperWorldModel
 
-NARROW = PaperSizes((16, 32, 32, 48), 2, (8, 16, 16, 24), 16, 1, heads=2, groups=8)
+NARROW = PaperConfiguration((16, 32, 32, 48), 2, (8, 16, 16, 24), 16, 1, heads=2, groups=8)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_file_becomes_a_model_folder_that_loads_and_samples(tensors, tmp_path,
         torch.save({"state_dict": tensors, "epoch": 13, "global_step": 7}, file)
     else:
         save_file(tensors, file)
-    monkeypatch.setattr(importing, "PaperSizes", lambda: NARROW)
+    monkeypatch.setattr(importing, "PaperConfiguration", lambda: NARROW)
     assert main(["model", "import", str(file), "--output", str(tmp_path / "paper")]) == 0
     assert str(tmp_path / "paper") in capsys.readouterr().out
     model = load_model(tmp_path / "paper")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
+import resource
 import shutil
 import signal
 import time
@@ -303,24 +306,115 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path, text):
         read_configuration(path)
 
 
-def test_fine_tuning_starts_from_the_weights_it_is_given(bank, tmp_path):
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('axis = "region"', 'axis = "regions"', "regions"),
+        ('mode = "latent"', 'mode = "offical"', "offical"),
+        ("points = 2", "points = 0", "points = 0"),
+        ("points = 2", "points = 2, difference_share = 0.0", "difference_share"),
+        ("alignment = 6.0", "alignment = -6.0", "weights from 0"),
+        ("times = 4\nlearning_rate = 3e-4\nconsistency", "times = 1\nlearning_rate = 3e-4\nconsistency", "2 to 16"),
+        ("times = 2", "times = 17", "1 to 16"),
+        ("size = 128", "size = 100", "steps of 32"),
+        ("steps = 250", 'steps = "250"', "'250'"),
+        ("slices = 4", "slices = 0", "slices = 0"),
+        ('kind = "flow"', 'kind = "flow"\nnoise_start_share = 7', "no share"),
+        ('name = "context"', 'name = "decoder"', "names of their own"),
+        ('name = "context"', 'name = "start"', "names of their own"),
+        ('name = "context"', 'name = "../context"', "names of their own"),
+        ("slabs = 3500", "slabs = 3500\nslab = 1", "'slab'"),
+        ("slabs = 3500", 'slabs = "many"', "'many'"),
+        ("[bank]", "[live]\n[bank]", "one of the two"),
+        ("[bank]", "[date]\n[bank]", "'date'"),
+    ],
+)
+def test_an_entry_that_means_nothing_is_refused_before_training(tmp_path, right, wrong, said):
+    """Most of these trained something else than was asked for, or failed hours later."""
+    text = (configurations.SHIPPED / "compact.toml").read_text()
+    assert right in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(right, wrong, 1))
+    with pytest.raises(CEKWorldError, match=re.escape(said)):
+        read_configuration(path)
+
+
+def test_a_checkpoint_that_is_damaged_or_of_other_networks_is_named(bank, tmp_path):
+    def loop(model: WorldModel) -> Loop:
+        return Loop(model, DecoderStage(), Schedule(1, 1, 2, 64), bank, tmp_path, "d", 0)
+
+    loop(tiny_model()).run()
+    with pytest.raises(CEKWorldError, match=r"d\.safetensors is damaged, or of another"):
+        loop(WorldModel(replace(TINY, autoencoder_widths=(16, 32)))).run()
+    os.truncate(tmp_path / "d.safetensors", 5000)
+    with pytest.raises(CEKWorldError, match=r"d\.safetensors is damaged, or of another"):
+        loop(tiny_model()).run()
+
+
+_NO_STAGES = TrainingConfiguration(TINY, DataPlan(3), ())
+
+
+@pytest.fixture
+def run_folder(bank, tmp_path) -> Path:
+    """A run's folder whose bank is there."""
+    shutil.copytree(bank.folder, tmp_path / "run/bank")
+    note = {"slabs": 3, "seed": 0, "turns": list(bank_module.TURNS)}
+    (tmp_path / "run/bank/bank.json").write_text(json.dumps(note))
+    return tmp_path / "run"
+
+
+def test_a_run_is_not_continued_as_another_one(run_folder):
+    save_model(tiny_model(), run_folder / "given", {}, "")
+
+    def start(configuration: TrainingConfiguration = _NO_STAGES, seed: int = 0, **options) -> None:
+        train(configuration, run_folder, run_folder / "model", CPU, seed, 1, **options)
+
+    start()
+    start()
+    before = (run_folder / "start.safetensors").read_bytes()
+    for said, other in {
+        "another init": {"init": str(run_folder / "given")},
+        "another seed": {"seed": 1},
+        "another model": {"configuration": replace(_NO_STAGES, model=replace(TINY, embedding=32))},
+        "another data": {"configuration": replace(_NO_STAGES, data=DataPlan(4))},
+    }.items():
+        with pytest.raises(CEKWorldError, match=said):
+            start(**other)
+    assert (run_folder / "start.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_ends_training_with_a_sentence_and_keeps_the_checkpoint(run_folder):
+    stage = TrainingConfiguration(TINY, DataPlan(3), (StagePlan("d", "decoder", Schedule(1, 1, 2, 64)),))
+    train(stage, run_folder, run_folder / "model", CPU, 0, 1)
+    (run_folder / "d.safetensors").rename(run_folder / "kept")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    small = (run_folder / "start.safetensors").stat().st_size - 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (small, limits[1]))  # as full as a disk without root's rights gets
+    try:
+        with pytest.raises(CEKWorldError, match="cannot read or write in"):
+            train(stage, run_folder, run_folder / "model", CPU, 0, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in run_folder.rglob("*") if "partial" in path.name]
+    load_model(run_folder / "model")
+
+
+def test_fine_tuning_starts_from_the_weights_it_is_given(run_folder, tmp_path):
     given = tiny_model(seed=4)
     save_model(given, tmp_path / "given", {}, "")
-    (tmp_path / "run").mkdir()
-    shutil.copytree(bank.folder, tmp_path / "run/bank")
-    (tmp_path / "run/bank/bank.json").write_text('{"slabs": 3, "seed": 0}')
     still = TrainingConfiguration(
         TINY, DataPlan(3), (StagePlan("d", "decoder", Schedule(1, 1, 2, 64, learning_rate=0.0)),)
     )
-    train(still, tmp_path / "run", tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
+    train(still, run_folder, tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
     assert model_metadata(tmp_path / "model")["trained_on_simulated_data"] is False  # the given one does not say so
     assert "model 'given'" in (tmp_path / "model" / CARD).read_text()
     tuned = load_model(tmp_path / "model").state_dict()
     for name, weight in given.state_dict().items():
         torch.testing.assert_close(tuned[name], weight, atol=1e-3, rtol=1e-3, msg=name)
     other = replace(still, model=replace(TINY, embedding=32))
+    (run_folder / "run.json").unlink()
     with pytest.raises(CEKWorldError, match="does not fit"):
-        train(other, tmp_path / "run", tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
+        train(other, run_folder, tmp_path / "model", CPU, 0, 1, init=str(tmp_path / "given"))
 
 
 def test_what_is_no_model_is_refused_before_training_begins(tmp_path):

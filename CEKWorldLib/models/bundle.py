@@ -6,13 +6,13 @@ Weights are safetensors alone and are checked against the manifest before a tens
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.models.configuration import Configuration
+from CEKWorldLib.models.architectures import build, configuration_of
 from CEKWorldLib.models.folders import (
     CARD,
     CONFIGURATION,
@@ -59,16 +59,13 @@ def load_model(name_or_folder: str | Path = "compact") -> WorldModel:
 
 
 def _built(configuration: dict[str, Any]) -> WorldModel:
-    """The network a configuration describes; the published one is imported where it is asked for alone."""
-    if configuration.get("architecture") != "paper":
-        return WorldModel(Configuration.from_dict(configuration))
     try:
-        from CEKWorldLib.models.paper import PaperSizes, PaperWorldModel
-    except ModuleNotFoundError as error:
+        return build(configuration_of(configuration))
+    except TypeError as error:  # entries that are missing, unknown or of a wrong kind
         raise CEKWorldError(
-            f"This model needs the package {error.name}; install it with: pip install 'cekworld[paper]'."
+            "The model's configuration fits no network of this version of CEKWorld; update CEKWorld, or fetch the "
+            "model again."
         ) from error
-    return cast(WorldModel, PaperWorldModel(PaperSizes.from_dict(configuration)))  # the same interface
 
 
 def save_model(model: WorldModel | PaperWorldModel, folder: Path, metadata: dict[str, Any], card: str) -> str:
@@ -76,7 +73,10 @@ def save_model(model: WorldModel | PaperWorldModel, folder: Path, metadata: dict
     with replacing_folder(folder) as staging:
         for name in (WEIGHTS, CONFIGURATION, CARD):
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().half().contiguous() for k, v in model.state_dict().items()}, staging / WEIGHTS)
+        try:
+            save_file({k: v.detach().half().contiguous() for k, v in model.state_dict().items()}, staging / WEIGHTS)
+        except SafetensorError as error:  # which a full disk is too
+            raise CEKWorldError(f"Cannot write {folder}: {error}. Free some space or choose another folder.") from error
         (staging / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read, and a host serves many
         write_json(staging / CONFIGURATION, model.configuration.as_dict())
         write_json(staging / METADATA, metadata)

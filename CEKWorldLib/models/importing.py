@@ -21,7 +21,7 @@ from CEKWorldLib import __version__
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.bundle import save_model
 from CEKWorldLib.models.ldm_keys import is_no_weight, ldm_name
-from CEKWorldLib.models.paper import PaperSizes, PaperWorldModel
+from CEKWorldLib.models.paper import PaperConfiguration, PaperWorldModel
 
 _SHOWN = 3  # names in a message
 _LIMITS = (
@@ -30,7 +30,7 @@ _LIMITS = (
 )
 
 
-def import_checkpoint(file: Path, folder: Path, sizes: PaperSizes | None = None) -> str:
+def import_checkpoint(file: Path, folder: Path, sizes: PaperConfiguration | None = None) -> str:
     """Converts a checkpoint in the latent-diffusion layout.
 
     Args:
@@ -44,7 +44,7 @@ def import_checkpoint(file: Path, folder: Path, sizes: PaperSizes | None = None)
     Raises:
         CEKWorldError: unreadable, not tensors alone, or weights that are missing, unexpected or of a wrong shape.
     """
-    model = convert(read_tensors(file), sizes or PaperSizes(), file.name)
+    model = convert(read_tensors(file), sizes or PaperConfiguration(), file.name)
     metadata = {
         "version": __version__,
         "name": model.name,
@@ -82,7 +82,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def convert(tensors: Mapping[str, Tensor], sizes: PaperSizes, source: str) -> PaperWorldModel:
+def convert(tensors: Mapping[str, Tensor], sizes: PaperConfiguration, source: str) -> PaperWorldModel:
     """Puts the tensors of a checkpoint into the model.
 
     Args:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.condition import Condition
@@ -31,8 +31,18 @@ _FIRST_BYTE, _END_OF_WORD = ord("!"), 256
 
 
 @dataclass(frozen=True)
-class PaperSizes:
-    """Widths of the networks; the defaults are those of Stable Diffusion 1.5."""
+class PaperConfiguration:
+    """Widths of the networks; the defaults are those of Stable Diffusion 1.5.
+
+    Attributes:
+        name: the name users choose the model by.
+        time_range_s: injection times it was trained on.
+    """
+
+    description: ClassVar[str] = (
+        "MRI CEKWorld as published: Stable Diffusion 1.5, a ControlNet that sees the pre-contrast slice at every step, "
+        "time as text."
+    )
 
     unet: tuple[int, ...] = (320, 640, 1280, 1280)
     unet_layers: int = 2
@@ -41,17 +51,19 @@ class PaperSizes:
     text_layers: int = 12
     heads: int = 8
     groups: int = 32
+    name: str = "paper"
+    time_range_s: tuple[float, float] = (0.0, 600.0)
 
     def as_dict(self) -> dict[str, Any]:
         """For the model folder's configuration."""
         return {"architecture": "paper", **asdict(self)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> PaperSizes:
+    def from_dict(cls, values: dict[str, Any]) -> PaperConfiguration:
         """Reads what ``as_dict`` wrote; TypeError for other entries."""
         entries = values.items()
-        sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries if k != "architecture"}
-        return cls(**sizes)
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entries if k != "architecture"}
+        return cls(**known)
 
 
 @dataclass(frozen=True)
@@ -79,20 +91,18 @@ class PaperWorldModel(nn.Module):
     """MRI CEKWorld's networks behind the interface of ``WorldModel``.
 
     Args:
-        sizes: widths; tests build it narrow.
+        configuration: widths and name; tests build it narrow.
         guidance: classifier-free guidance scale (9 in the paper); both branches run as one batch.
     """
 
-    name = "paper"
     sha256 = ""
-    time_range_s = (0.0, 600.0)
     sample_steps = 50
 
-    def __init__(self, sizes: PaperSizes | None = None, guidance: float = 9.0) -> None:
+    def __init__(self, configuration: PaperConfiguration | None = None, guidance: float = 9.0) -> None:
         super().__init__()
-        self.configuration = sizes = sizes or PaperSizes()
+        self.configuration = sizes = configuration or PaperConfiguration()
+        self.name, self.time_range_s = sizes.name, sizes.time_range_s
         self.guidance = guidance
-        self.tokenizer: CLIPTokenizer | None = None
         depth = len(sizes.unet)
         self.autoencoder = AutoencoderKL(
             block_out_channels=sizes.autoencoder,
@@ -125,28 +135,27 @@ class PaperWorldModel(nn.Module):
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
         )
 
-    @classmethod
-    def from_stable_diffusion(cls, folder: Path) -> PaperWorldModel:
-        """Starts from Stable Diffusion 1.5 in a local folder of diffusers' layout (safetensors).
+    def load_stable_diffusion(self, folder: Path) -> None:
+        """Takes the weights of Stable Diffusion 1.5; the ControlNet begins as a copy of the U-Net's encoder.
+
+        Args:
+            folder: local, in diffusers' layout (safetensors).
 
         Raises:
-            CEKWorldError: a part is missing there.
+            CEKWorldError: a part is missing or damaged there, or of other sizes.
         """
-        parts = ("unet", "vae", "text_encoder", "tokenizer")
-        missing = [part for part in parts if not (folder / part).is_dir()]
-        if missing:
+        local: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+        try:
+            self.unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder / "unet", **local).state_dict())
+            self.autoencoder.load_state_dict(AutoencoderKL.from_pretrained(folder / "vae", **local).state_dict())
+            text = CLIPTextModel.from_pretrained(folder / "text_encoder", **local)
+            self.text_encoder.load_state_dict(text.state_dict())
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise CEKWorldError(
-                f"{folder} lacks {', '.join(missing)}. Give a Stable Diffusion 1.5 folder in diffusers' layout."
-            )
-        local = {"local_files_only": True, "use_safetensors": True}
-        with torch.device("meta"):
-            model = cls()
-        model.unet = UNet2DConditionModel.from_pretrained(folder / "unet", **local)
-        model.autoencoder = AutoencoderKL.from_pretrained(folder / "vae", **local)
-        model.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", **local)
-        model.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        model.controlnet = ControlNetModel.from_unet(model.unet)
-        return model
+                f"{folder} is no Stable Diffusion 1.5 in diffusers' layout (unet, vae and text_encoder, as "
+                "safetensors). Fetch it again."
+            ) from error
+        self.controlnet = ControlNetModel.from_unet(self.unet)
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         return 4, height // 8, width // 8
@@ -156,6 +165,10 @@ class PaperWorldModel(nn.Module):
 
         Acquisition, injection and anatomy are not inputs of the published model.
         """
+        return PaperFeatures(stack[:, 1:2].expand(-1, 3, -1, -1))
+
+    def encode_slices(self, stack: Tensor, condition: Tensor, arrival_s: Tensor) -> PaperFeatures:
+        """As ``encode``, with a condition vector and an arrival per slice; neither is an input."""
         return PaperFeatures(stack[:, 1:2].expand(-1, 3, -1, -1))
 
     def sample(self, features: PaperFeatures, times_s: Tensor, noise: Tensor, steps: int | None = None) -> Tensor:
@@ -177,25 +190,14 @@ class PaperWorldModel(nn.Module):
         post = (image + 1.0) * (_BRIGHTEST / 2.0)
         return post.unflatten(0, latents.shape[:2]) - features.hint[:, :1]
 
-    def diffusion_loss(
-        self, hint: Tensor, post: Tensor, times_s: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """The published training loss: squared error of the predicted noise.
-
-        Args:
-            hint: pre-contrast (M, 3, H, W) and post: post-contrast (M, 1, H, W), in units of the intensity scale.
-            times_s: seconds, (M,).
-        """
+    @torch.no_grad()
+    def to_latents(self, post: Tensor) -> Tensor:
+        """Latents (M, 4, H/8, W/8) of post-contrast images (M, 1, H, W) in units of the intensity scale."""
         image = (post * (2.0 / _BRIGHTEST) - 1.0).clamp(-1.0, 1.0).expand(-1, 3, -1, -1)
-        with torch.no_grad():
-            latent = self.autoencoder.encode(image).latent_dist.mean * _LATENT_SCALE
-        noise = torch.randn(latent.shape, generator=generator).to(latent)
-        steps = torch.randint(self.scheduler.config.num_train_timesteps, (len(hint),), generator=generator)
-        noisy = self.scheduler.add_noise(latent, noise, steps.to(latent.device))
-        predicted = self.predict_noise(noisy, steps.to(latent.device), self.time_text(times_s), hint)
-        return functional.mse_loss(predicted, noise)
+        return self.autoencoder.encode(image).latent_dist.mean * _LATENT_SCALE
 
     def predict_noise(self, x: Tensor, step: Tensor, text: Tensor, hint: Tensor) -> Tensor:
+        """The noise in noisy latents x (M, 4, h, w) at a step (scalar or (M,)), given text and hint (M, 3, H, W)."""
         scaled = hint * (2.0 / _BRIGHTEST) - 1.0
         down, middle = self.controlnet(x, step, text, controlnet_cond=scaled, return_dict=False)
         return self.unet(
@@ -216,7 +218,5 @@ class PaperWorldModel(nn.Module):
     def _tokens(self, texts: list[str]) -> Tensor:
         """CLIP's tokens; times need no vocabulary, as each of their characters is one of its first tokens."""
         length, begin, end = 77, 49406, 49407
-        if self.tokenizer is not None:
-            return self.tokenizer(texts, padding="max_length", max_length=length, return_tensors="pt").input_ids
         rows = [[begin, *(ord(c) - _FIRST_BYTE + _END_OF_WORD for c in text)] for text in texts]
         return torch.tensor([row + [end] * (length - len(row)) for row in rows])

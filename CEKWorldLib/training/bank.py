@@ -8,8 +8,8 @@ of the same ones. Slabs are made in parallel processes.
 from __future__ import annotations
 
 import json
-import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from CEKWorldLib.models.condition import CONDITION_SIZE
 from CEKWorldLib.training.acquisition_times import TIMES
 from CEKWorldLib.training.batches import Batch, Slab, make_batch
 from CEKWorldLib.training.patients import SIZE, SLICES, Patients
+from CEKWorldLib.training.simulators import lost_simulator, simulators
 
 # What enhances in a brain is a hundredth of its pixels; at equal shares next to none of it was learned. With as many
 # draws of fewer brains their lesions were learned by heart: 0.37 of the error of no enhancement there, 0.67 in others.
-TURNS: tuple[Anatomy, ...] = ("breast", "abdomen", "brain", "brain", "brain")
+TURNS: tuple[Anatomy, ...] = ("brain", "brain", "breast", "brain", "brain", "abdomen", "brain")
 
 
 @dataclass(frozen=True)
@@ -99,19 +100,16 @@ def build(folder: Path, slabs: int, seed: int = 0, workers: int = 2) -> Bank:
             open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape).flush()
         note.write_text(json.dumps(description))
     missing = np.flatnonzero(~np.array(Bank.open(folder)["done"]))
-    pool = ProcessPoolExecutor(max_workers=workers, initializer=_leave_interrupts_to_the_parent)
+    pool = simulators(workers)
     try:
         jobs = [pool.submit(_make_slab, folder, int(index), seed) for index in missing]
         for job in tqdm(as_completed(jobs), total=len(jobs), desc="simulating", unit="slab", disable=not jobs):
             job.result()
+    except BrokenProcessPool as error:
+        raise lost_simulator() from error
     finally:  # Ctrl-C waits for the slabs in the making, not for those in the queue
         pool.shutdown(cancel_futures=True)
     return Bank.open(folder)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    """In a process of its own, which would answer Ctrl-C with a failed slab and go on."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _make_slab(folder: Path, index: int, seed: int) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.models.folders import CARD, METADATA, model_folder, read_json
+from CEKWorldLib.models.folders import METADATA, model_folder, read_card, read_json
 from CEKWorldLib.training.configuration import TrainingConfiguration
 
 LIMITS = (
@@ -47,13 +47,12 @@ class Ancestor:
 
     @classmethod
     def of(cls, name_or_folder: str) -> Ancestor:
-        """Reads a model folder; raises CEKWorldError where there is none or it is damaged."""
+        """Reads a model folder, or knows Stable Diffusion's; raises CEKWorldError where it is neither, or damaged."""
+        if is_stable_diffusion(name_or_folder):
+            return STABLE_DIFFUSION
         folder = model_folder(name_or_folder)
         metadata = read_json(folder / METADATA)
-        try:
-            card = (folder / CARD).read_text()
-        except (OSError, ValueError) as error:
-            raise CEKWorldError(f"The model file {folder / CARD} cannot be read. Fetch the model again.") from error
+        card = read_card(folder)
         licence = re.search(r"^## Licence\n(.*?)(?=^## |\Z)", card, re.MULTILINE | re.DOTALL)
         return cls(
             metadata.get("name") or folder.name,
@@ -61,6 +60,19 @@ class Ancestor:
             metadata.get("training_data") or "Its metadata do not say.",
             licence[1].strip() if licence else "Its card does not say.",
         )
+
+
+STABLE_DIFFUSION = Ancestor(
+    "Stable Diffusion 1.5",
+    False,
+    "Images with captions from the internet (LAION-5B).",
+    "CreativeML Open RAIL-M, whose restrictions of use hold for what is made of it.",
+)
+
+
+def is_stable_diffusion(folder: str | Path) -> bool:
+    """Whether a folder looks like Stable Diffusion in diffusers' layout."""
+    return all((Path(folder) / part).is_dir() for part in ("unet", "vae", "text_encoder"))
 
 
 def model_metadata(
@@ -75,8 +87,7 @@ def model_metadata(
         "version": version,
         "name": configuration.model.name,
         "task": "Synthesis of contrast enhancement over time from a pre-contrast T1-weighted MR volume",
-        "description": "Latent world model: image encoder with zero-convolution injection, regression mean, rectified "
-        "flow around it, anchored decoder.",
+        "description": configuration.model.description,
         "authors": "The CEKWorld project",
         "copyright": "Apache-2.0",
         "intended_use": LIMITS,
@@ -117,6 +128,7 @@ def model_card(configuration: TrainingConfiguration, metadata: dict[str, Any], a
         for s in (p.schedule,)
     )
     start = f" --init {ancestor.name}" if ancestor else ""
+    command = f"cekworld train {configuration.name or configuration.model.name}{start}"
     return f"""# {configuration.model.name}
 
 {metadata["task"]}.
@@ -143,7 +155,7 @@ intensity scale.
 |---|---|---|
 {stages}
 
-Reproduced by `cekworld train {configuration.model.name}{start}` (seed {metadata["training"]["seed"]};
+Reproduced by `{command}` (seed {metadata["training"]["seed"]};
 {metadata["training"]["data"]}).
 
 ## Licence

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.export.atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,9 @@ def save_checkpoint(
         tensors[f"average.{name}"] = average[name]
         for key, value in state.get(index, {}).items():
             tensors[f"optimiser.{key}.{name}"] = value
-    temporary = path.with_suffix(".partial")
     metadata = {key: json.dumps(value) for key, value in asdict(progress).items()}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
 
 
 def load_checkpoint(
@@ -54,7 +55,26 @@ def load_checkpoint(
     average: Mapping[str, Tensor],
     optimiser: torch.optim.Optimizer,
 ) -> Progress:
-    """Restores what ``save_checkpoint`` wrote, in place, on the device of the weights."""
+    """Restores what ``save_checkpoint`` wrote, in place, on the device of the weights.
+
+    Raises:
+        CEKWorldError: the file is damaged, or of a stage that trains other weights.
+    """
+    try:
+        return _restored(path, weights, average, optimiser)
+    except (OSError, SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CEKWorldError(
+            f"The checkpoint {path} is damaged, or of another configuration. Delete it to train its stage from the "
+            "beginning, or give another --output."
+        ) from error
+
+
+def _restored(
+    path: Path,
+    weights: Mapping[str, nn.Parameter],
+    average: Mapping[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+) -> Progress:
     with safe_open(path, "pt") as file:
         progress = Progress(**{key: json.loads(value) for key, value in file.metadata().items()})
     tensors = load_file(path, device=str(next(iter(weights.values())).device))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.training.alignment import Axis, excess_alignment, latent_alignment
 from CEKWorldLib.training.difference import VIRTUAL_POINTS, latent_difference, official_difference
+from CEKWorldLib.training.toml_file import whole_numbers
 
 Mode = Literal["official", "latent"]
 
@@ -40,6 +42,14 @@ class Consistency:
     ends: bool = True
     dense_slices: int = 1
     difference_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        for word, known in ((self.axis, Axis), (self.mode, Mode)):
+            if word not in get_args(known):
+                raise CEKWorldError(f"consistency knows no '{word}'; choose from {', '.join(get_args(known))}.")
+        whole_numbers("consistency", points=(self.points, 1), dense_slices=(self.dense_slices, 1))
+        if self.alignment < 0 or self.difference < 0 or not 0 < self.difference_share <= 1:
+            raise CEKWorldError("consistency takes weights from 0 on, and a difference_share above 0 and up to 1.")
 
     def align(self, clean: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """LAL of predicted clean latents (N, T, 4, h, w) against the batch's truth; nothing at weight 0."""

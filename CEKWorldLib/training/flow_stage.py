@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.models.sampler import Start, start_point
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.training.batches import Batch
@@ -63,6 +64,8 @@ class FlowStage:
     def __init__(
         self, consistency: Consistency | None = None, noise_start_share: float = 0.25, weighted: bool = False
     ) -> None:
+        if not 0 <= noise_start_share <= 1:
+            raise CEKWorldError(f"noise_start_share = {noise_start_share} is no share; give a number from 0 to 1.")
         self.consistency = consistency or Consistency()
         self.noise_start_share = noise_start_share
         self.weighted = weighted

@@ -7,19 +7,24 @@ batches do not depend on how fast the processes are, and a run that was stopped 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import operator
+from collections import deque
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.protocol import ANATOMIES, Anatomy
 from CEKWorldLib.training.acquisition_times import Sampling
 from CEKWorldLib.training.batches import Batch, Slab, make_batch
 from CEKWorldLib.training.patients import Patients, at_some_times
+from CEKWorldLib.training.simulators import lost_simulator, simulators
+from CEKWorldLib.training.toml_file import whole_numbers
 
 _QUEUE = 4  # patients waiting per process; 2.6 MB each
 
@@ -43,7 +48,9 @@ class LivePlan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "anatomies", tuple(self.anatomies))
-        if self.sampling not in get_args(Sampling) or not set(self.anatomies) <= set(ANATOMIES):
+        whole_numbers("[live]", seed=(self.seed, 0), window=(self.window, 1), reuse=(self.reuse, 1))
+        known = bool(self.anatomies) and set(self.anatomies) <= set(ANATOMIES)
+        if self.sampling not in get_args(Sampling) or not known:
             raise CEKWorldError(f"[live] knows the samplings {get_args(Sampling)} and the anatomies {ANATOMIES}.")
         if self.sampling == "sparse" and "brain" in self.anatomies:
             raise CEKWorldError("[live] has no sparse schedule of the brain; leave it out of the anatomies.")
@@ -110,33 +117,32 @@ class _Ahead:
         self, patients: Patients, begin: int, stride: int, workers: int, run: tuple[int, int, int, int]
     ) -> None:
         self.run = run
+        self._patients = patients
+        self._numbers = itertools.count(begin, stride)
         self._slabs: dict[int, Slab] = {}
-        numbers = range(begin, begin + stride * 10**8, stride)
-        loader = DataLoader(
-            _Numbered(patients), batch_size=None, sampler=numbers, num_workers=workers, prefetch_factor=_QUEUE
-        )
-        self._coming: Iterator[tuple[int, Slab]] | None = iter(loader)
+        self._jobs: deque[tuple[int, Future[Slab]]] = deque()
+        self._pool = simulators(workers)
+        for _ in range(_QUEUE * workers):
+            self._begin_next()
 
     def __getitem__(self, number: int) -> Slab:
         while number not in self._slabs:
-            assert self._coming is not None
-            arrived, slab = next(self._coming)
-            self._slabs[arrived] = slab
+            try:
+                self._begin_next()
+                coming, job = self._jobs.popleft()
+                self._slabs[coming] = job.result()
+            except BrokenProcessPool as error:
+                raise lost_simulator() from error
         return self._slabs[number]
+
+    def _begin_next(self) -> None:
+        number = next(self._numbers)
+        self._jobs.append((number, self._pool.submit(operator.getitem, self._patients, number)))
 
     def forget_before(self, number: int) -> None:
         for old in [n for n in self._slabs if n < number]:
             del self._slabs[old]
 
     def close(self) -> None:
-        self._coming = None  # the last reference: the loader's iterator ends its processes
-
-
-class _Numbered(Dataset):
-    """Patients with their numbers."""
-
-    def __init__(self, patients: Patients) -> None:
-        self._patients = patients
-
-    def __getitem__(self, number: int) -> tuple[int, Slab]:
-        return number, self._patients[number]
+        """Waits for the patients in the making; a draw that waits for others ends with an error."""
+        self._pool.shutdown(cancel_futures=True)

@@ -27,7 +27,10 @@ from CEKWorldLib.training.sample_sheet import write_sample_sheet
 from CEKWorldLib.training.source import SlabSource
 from CEKWorldLib.training.stages import Stage
 from CEKWorldLib.training.throughput import Throughput
+from CEKWorldLib.training.toml_file import whole_numbers
 from CEKWorldLib.training.weighting import TermWeights, Weighting
+
+SIZE_STEP = 32  # the networks halve an image five times
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Schedule:
     Attributes:
         steps: optimiser steps.
         slices, times: batch of N slices at T times each, in every process.
-        size: image side in pixels; below 256 a window is cut out of each slice.
+        size: image side in pixels, in steps of ``SIZE_STEP``; below 256 a window is cut out of each slice.
         learning_rate: peak; it rises over the first 5 % and falls to zero along a cosine.
         weighting: how the stage's terms add up.
         precision: of the losses' computation.
@@ -55,6 +58,10 @@ class Schedule:
         for word, known in ((self.weighting, Weighting), (self.precision, Precision)):
             if word not in get_args(known):
                 raise CEKWorldError(f"A stage knows no '{word}'; choose from {', '.join(get_args(known))}.")
+        counts = {"steps": (self.steps, 0), "slices": (self.slices, 1), "times": (self.times, 1)}
+        whole_numbers("A stage", **counts, size=(self.size, SIZE_STEP))
+        if self.size % SIZE_STEP or self.learning_rate < 0:
+            raise CEKWorldError(f"A stage takes a size in steps of {SIZE_STEP}, and a learning_rate from 0 on.")
 
     def rate(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1.0, 0.05 * self.steps))
@@ -99,7 +106,7 @@ class Loop:
         self.term_weights = TermWeights(schedule.weighting).to(self.device)
         self.weights |= {f"term_weights.{n}": p for n, p in self.term_weights.named_parameters()}
         self.average = {n: p.detach().clone() for n, p in self.weights.items()}
-        self.optimiser = torch.optim.AdamW(self.weights.values(), lr=schedule.learning_rate, weight_decay=1e-3)
+        self.optimiser = torch.optim.AdamW(self.weights.values(), lr=schedule.learning_rate, weight_decay=1e-3, fused=True)
         self.processes = PartialState()
         self.progress = Progress()
         self.throughput = Throughput()

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.export.atomic import replacing
+from CEKWorldLib.models.architectures import build, configuration_of
 from CEKWorldLib.models.bundle import save_model
-from CEKWorldLib.models.configuration import Configuration
 from CEKWorldLib.models.world import WorldModel
 
 START, RUN = "start.safetensors", "run.json"
@@ -40,6 +40,29 @@ def write_start(work: Path, model: WorldModel, stages: Sequence[str], metadata: 
         path.write_text(json.dumps(description, indent=1) + "\n")
 
 
+def refuse_another_run(work: Path, model: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Lets a run go on in its folder, and no other: stages that are done would keep weights of the one before.
+
+    Args:
+        work: folder of the run.
+        model, metadata: configuration and metadata of the model that is about to be trained.
+
+    Raises:
+        CEKWorldError: the folder holds a run of another model, seed, start or other data, naming what differs.
+    """
+    if not (work / RUN).exists():
+        return
+    there = _read_run(work)
+    mine = json.loads(json.dumps({"model": model} | metadata["training"]))
+    before = {"model": there["model"]} | there["metadata"]["training"]
+    other = [entry for entry in ("model", "seed", "init", "data") if mine.get(entry) != before.get(entry)]
+    if other:
+        raise CEKWorldError(
+            f"{work} holds a run with another {' and another '.join(other)}. Start it as it was started, or give "
+            "another --output."
+        )
+
+
 def pack(work: Path, folder: Path, name: str | None = None) -> str:
     """Writes a model folder of the averaged weights of a run's last checkpoints.
 
@@ -54,17 +77,14 @@ def pack(work: Path, folder: Path, name: str | None = None) -> str:
     Raises:
         CEKWorldError: no run, no checkpoint yet, or damaged files.
     """
-    try:
-        run = json.loads((work / RUN).read_text())
-        configuration = Configuration.from_dict(run["model"] | ({"name": name} if name else {}))
-        stages, metadata, card = run["stages"], run["metadata"], run["card"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CEKWorldError(f"{work} is no folder of a training run: {RUN} is missing or damaged.") from error
+    run = _read_run(work)
+    configuration = configuration_of(run["model"] | ({"name": name} if name else {}))
+    stages, metadata, card = run["stages"], run["metadata"], run["card"]
     checkpoints = {stage: work / f"{stage}.safetensors" for stage in stages}
     reached = {stage: path for stage, path in checkpoints.items() if path.is_file()}
     if not reached:
         raise CEKWorldError(f"{work} holds no checkpoint yet; they are written every 100 steps.")
-    model, steps = WorldModel(configuration), dict[str, int]()
+    model, steps = build(configuration), dict[str, int]()
     try:
         model.load_state_dict(load_file(work / START))
         weights = dict(model.named_parameters())
@@ -79,6 +99,17 @@ def pack(work: Path, folder: Path, name: str | None = None) -> str:
     metadata["training"]["steps_done"] = steps
     done = ", ".join(f"{stage} {count} steps" for stage, count in steps.items())
     return save_model(model, folder, metadata, f"{card}\nPacked after: {done}.\n")
+
+
+def _read_run(work: Path) -> dict[str, Any]:
+    """What ``write_start`` said of a run; CEKWorldError where it did not, or is damaged."""
+    try:
+        run = json.loads((work / RUN).read_text())
+        if run.keys() >= {"model", "stages", "metadata", "card"} and "training" in run["metadata"]:
+            return run
+    except (OSError, ValueError, TypeError, AttributeError):
+        pass
+    raise CEKWorldError(f"{work} is no folder of a training run: {RUN} is missing or damaged.")
 
 
 def _average(path: Path) -> tuple[dict[str, torch.Tensor], int]:

@@ -44,7 +44,8 @@ class ReadAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        # After an error nobody waits: a batch may need a dozen patients more, until its source is closed.
+        self._thread.shutdown(wait=kind is None, cancel_futures=True)
 
     def begin(self, draw: Draw) -> None:
         """Starts to draw a batch; one that was begun before and never asked for is dropped."""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import PartialState
+from safetensors import SafetensorError
 
 from CEKWorldLib import __version__
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.models.bundle import load_model, save_model
+from CEKWorldLib.models.bundle import save_model
 from CEKWorldLib.models.folders import refuse_foreign
-from CEKWorldLib.models.world import WorldModel, channels_last
+from CEKWorldLib.synthesis.batching import choose_device
+from CEKWorldLib.training.beginning import begin
 from CEKWorldLib.training.card import Ancestor, model_card, model_metadata
 from CEKWorldLib.training.configuration import TrainingConfiguration, read_configuration
 from CEKWorldLib.training.loop import Loop
-from CEKWorldLib.training.packing import write_start
-from CEKWorldLib.training.source import SlabSource
+from CEKWorldLib.training.packing import refuse_another_run, write_start
 
 
 def train(
@@ -37,61 +38,35 @@ def train(
         output: the model folder to write.
         seed: of weights and batches.
         workers: simulator processes.
-        init: model to start from, by name or folder; fresh weights when None.
+        init: model to start from, by name or folder, or a folder of Stable Diffusion; fresh weights when None.
 
     Returns:
         sha256 of the weights; empty in all processes but the main one, which writes.
 
     Raises:
-        CEKWorldError: ``output`` holds something that is no model, or the data or ``init`` cannot be read.
+        CEKWorldError: ``output`` holds something that is no model, ``work`` another run, the data or ``init`` cannot be
+            read, or the disk is full.
     """
     refuse_foreign(output)  # which is replaced at the end
     ancestor = None if init is None else Ancestor.of(init)
-    processes = PartialState()
-    with processes.main_process_first():
-        source = configuration.data.source(work, workers)
-    torch.manual_seed(seed)
-    model = channels_last(WorldModel(configuration.model)).to(device)
-    if init is None:
-        standardise_latents(model, source, seed)
-    else:
-        _start_from(model, init)
     metadata = model_metadata(configuration, seed, __version__, ancestor)
-    card = model_card(configuration, metadata, ancestor)
-    if processes.is_main_process:
-        write_start(work, model, [plan.name for plan in configuration.stages], metadata, card)
-    for plan in configuration.stages:
-        Loop(model, plan.make(), plan.schedule, source, work, plan.name, seed).run()
-    if not processes.is_main_process:
-        return ""
-    return save_model(model, output, metadata, card)
-
-
-@torch.no_grad()
-def standardise_latents(model: WorldModel, source: SlabSource, seed: int, batches: int = 24, size: int = 256) -> None:
-    """Sets the autoencoder's latent scale so that training latents have unit standard deviation per channel."""
-    device = next(model.parameters()).device
-    squares = []
-    for step in range(batches):
-        batch = source.draw(4, 4, size, seed + 1, step, device)
-        latents = model.autoencoder.encode(batch.enhancement.flatten(0, 1)[:, None])
-        squares.append(latents.square().mean((0, 2, 3)).cpu().numpy())
-    rms = np.sqrt(np.mean(squares, axis=0))
-    model.autoencoder.latent_std.copy_(torch.from_numpy(rms))
-
-
-def _start_from(model: WorldModel, init: str) -> None:
-    """Gives a model the weights, and the scale of the latents, of a trained one.
-
-    Raises:
-        CEKWorldError: its networks have other sizes.
-    """
+    refuse_another_run(work, configuration.model.as_dict(), metadata)
+    processes = PartialState()
     try:
-        model.load_state_dict(load_model(init).state_dict())
-    except RuntimeError as error:
+        with ExitStack() as opened:
+            with processes.main_process_first():
+                source = opened.enter_context(configuration.data.source(work, workers))
+            model = begin(configuration.model, source, device, seed, init)
+            card = model_card(configuration, metadata, ancestor)
+            if processes.is_main_process:
+                write_start(work, model, [plan.name for plan in configuration.stages], metadata, card)
+            for plan in configuration.stages:
+                Loop(model, plan.make(), plan.schedule, source, work, plan.name, seed).run()
+        return save_model(model, output, metadata, card) if processes.is_main_process else ""
+    except (OSError, SafetensorError) as error:
         raise CEKWorldError(
-            f"The model '{init}' does not fit the configuration '{model.name}': their networks differ in size. Train "
-            "with the configuration that the model was made with, or without --init."
+            f"The run cannot read or write in {work}: {error}. Free some space, or give another --output; checkpoints "
+            "that are there are kept."
         ) from error
 
 
@@ -109,7 +84,8 @@ def run(
     if exams is not None:
         plan = replace(plan, data=replace(plan.data, exams=exams))
     processes = PartialState(cpu=device == "cpu")
-    place = processes.device if device == "auto" else torch.device(device)
+    chosen = choose_device(device)
+    place = processes.device if device in ("auto", "cuda") else chosen  # each process has a GPU of its own
     model = output / "model"
     digest = train(plan, output, model, place, seed, workers, init)
     if processes.is_main_process:

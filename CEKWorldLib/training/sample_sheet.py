@@ -53,5 +53,6 @@ def _enhancement(model: WorldModel, batch: Batch, row: int) -> np.ndarray:
     """The model's enhancement of one slice, (T, H, W)."""
     one = slice(row, row + 1)
     features = model.encode_slices(batch.stack[one], batch.condition[one], batch.arrival_s[one])
-    noise = torch.zeros(1, *model.latent_shape(*batch.stack.shape[-2:]), device=batch.stack.device)
+    shape = (1, *model.latent_shape(*batch.stack.shape[-2:]))
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(_SEED)).to(batch.stack)
     return model.decode(model.sample(features, batch.times_s[row], noise), features)[0].cpu().numpy()

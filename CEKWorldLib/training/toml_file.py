@@ -30,3 +30,18 @@ def read_toml(what: str, name_or_file: str | Path, shipped: Path) -> tuple[Path,
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         known = ", ".join(sorted(p.stem for p in shipped.glob("*.toml")))
         raise CEKWorldError(f"Cannot read the {what} {path}: {error}. Shipped ones: {known}.") from error
+
+
+def whole_numbers(where: str, **entries: tuple[object, int]) -> None:
+    """Checks entries that count something.
+
+    Args:
+        where: they stand, for the error.
+        entries: each entry's value, and the least it may be.
+
+    Raises:
+        CEKWorldError: one is no whole number, or less.
+    """
+    for name, (value, least) in entries.items():
+        if type(value) is not int or value < least:
+            raise CEKWorldError(f"{where}: {name} = {value!r} is no whole number from {least} on.")

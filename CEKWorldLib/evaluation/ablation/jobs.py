@@ -28,12 +28,12 @@ from CEKWorldLib.exam.protocol import Anatomy
 from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.models.sampler import Start
 from CEKWorldLib.models.world import WorldModel, channels_last
+from CEKWorldLib.training.beginning import standardise_latents
 from CEKWorldLib.training.collection import Collection
 from CEKWorldLib.training.consistency import Consistency
 from CEKWorldLib.training.flow_stage import FlowStage
 from CEKWorldLib.training.loop import Loop, Schedule
 from CEKWorldLib.training.patients import Patients
-from CEKWorldLib.training.run import standardise_latents
 from CEKWorldLib.training.stages import DecoderStage, RegressionStage, Stage
 from CEKWorldLib.training.weighting import Weighting
 
