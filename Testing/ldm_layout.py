@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import torch
 
-from CEKWorldLib.models.paper import PaperSizes
+from CEKWorldLib.models.paper import PaperConfiguration
 
 Named = Iterator[tuple[str, tuple[int, ...]]]
 HINT = (3, 16, 16, 32, 32, 96, 96, 256)
 
 
-def ldm_checkpoint(sizes: PaperSizes, seed: int = 0) -> dict[str, torch.Tensor]:
+def ldm_checkpoint(sizes: PaperConfiguration, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random weights under every name, and a few entries that are no weights."""
     generator = torch.Generator().manual_seed(seed)
     names = [
@@ -33,7 +33,7 @@ def _layer(name: str, *shape: int, bias: bool = True) -> Named:
         yield f"{name}.bias", shape[:1]
 
 
-def _unet(sizes: PaperSizes, control: bool) -> Named:
+def _unet(sizes: PaperConfiguration, control: bool) -> Named:
     widths, layers, last = sizes.unet, sizes.unet_layers, len(sizes.unet) - 1
     embedding = 4 * widths[0]
     yield from _layer("time_embed.0", embedding, widths[0])
@@ -102,7 +102,7 @@ def _transformer(name: str, width: int, context: int) -> Named:
         yield from _layer(f"{block}.norm{number}", width)
 
 
-def _autoencoder(sizes: PaperSizes) -> Named:
+def _autoencoder(sizes: PaperConfiguration) -> Named:
     widths, layers = sizes.autoencoder, sizes.unet_layers
     yield from _layer("encoder.conv_in", widths[0], 3, 3, 3)
     channels = widths[0]
@@ -146,7 +146,7 @@ def _middle(side: str, channels: int) -> Named:
         yield from _layer(f"{side}.mid.attn_1.{part}", channels, channels, 1, 1)
 
 
-def _text(sizes: PaperSizes) -> Named:
+def _text(sizes: PaperConfiguration) -> Named:
     width = sizes.text
     yield "embeddings.token_embedding.weight", (49408, width)
     yield "embeddings.position_embedding.weight", (77, width)

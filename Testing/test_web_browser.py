@@ -157,6 +157,20 @@ def test_keys_step_through_phases_and_seconds_and_play(session):
     session.wait(lambda: not session.get("playing"), "the pause")
 
 
+def test_a_key_pressed_at_a_control_is_for_the_control(session):
+    session.show(80.0)
+    session.page.keyboard.press("Tab")
+    session.page.get_by_role("button", name="Subtraction").focus()
+    for expected in (True, False):
+        session.page.keyboard.press(" ")
+        session.wait(lambda expected=expected: session.get("subtracted") is expected, "subtraction")
+    assert not session.get("playing")
+    session.page.locator(".view-slider").first.focus()
+    session.page.keyboard.press("ArrowRight")
+    session.page.wait_for_timeout(300)
+    assert session.get("time_s") == 80
+
+
 def test_a_painted_region_and_a_box_get_curves_and_classes_that_follow_the_drawing(session):
     session.show(80.0)
     session.page.click(".tool-brush")

@@ -26,14 +26,15 @@ class Stem(nn.Module):
 
     Args:
         widths: channels at half and at a quarter of the resolution.
+        blocks: residual blocks at a quarter of it.
     """
 
-    def __init__(self, widths: tuple[int, int]) -> None:
+    def __init__(self, widths: tuple[int, int], blocks: int) -> None:
         super().__init__()
         half, quarter = widths
         self.unshuffle = nn.PixelUnshuffle(2)
         self.enter = nn.Sequential(nn.Conv2d(4 * NEIGHBOURS, half, 3, padding=1), nn.SiLU())
-        self.sink = nn.Sequential(Downsample2D(half, True, quarter), Block(quarter))
+        self.sink = nn.Sequential(Downsample2D(half, True, quarter), *(Block(quarter) for _ in range(blocks)))
 
     def forward(self, stack: Tensor) -> Tensor:
         """Args: pre-contrast stack (N, 3, H, W). Returns: features (N, quarter, H/4, W/4)."""
@@ -93,14 +94,20 @@ class ContextEncoder(nn.Module):
 
 
 class FineEncoder(nn.Module):
-    """Adds to upsampled context what the pixels say about its boundaries and small structures; zero at first."""
+    """Adds to upsampled context what the pixels say about its boundaries and small structures; zero at first.
 
-    def __init__(self, width: int, stem: int) -> None:
+    Args:
+        width: channels.
+        blocks: residual blocks.
+        stem: channels of the stem.
+    """
+
+    def __init__(self, width: int, blocks: int, stem: int) -> None:
         super().__init__()
         self.unshuffle = nn.PixelUnshuffle(DOWNSAMPLING)
         self.conv_in = nn.Conv2d(NEIGHBOURS * DOWNSAMPLING**2, width, 3, padding=1)
         self.from_stem = zeroed(nn.Conv2d(stem, width, 1))
-        self.blocks = nn.Sequential(Block(2 * width, width), Block(width))
+        self.blocks = nn.Sequential(Block(2 * width, width), *(Block(width) for _ in range(blocks - 1)))
         self.to_residual = zeroed(nn.Conv2d(width, width, 1))
 
     def forward(self, stack: Tensor, small: Tensor, context: Tensor) -> Tensor:
@@ -120,7 +127,8 @@ class ImageEncoder(nn.Module):
 
     Args:
         widths: channels at the latent grid (1/4) and each halving of it, finest first.
-        blocks: residual blocks per level and direction of the context encoder.
+        blocks: residual blocks per level and direction of the context encoder, and of the stem; the fine encoder, whose
+            one level goes in and out, has twice as many.
         stem_widths: channels of the stem at half and at a quarter of the resolution.
     """
 
@@ -131,10 +139,10 @@ class ImageEncoder(nn.Module):
         stem_widths: tuple[int, int] = (24, 32),
     ) -> None:
         super().__init__()
-        self.stem = Stem(stem_widths)
+        self.stem = Stem(stem_widths, blocks)
         self.context = ContextEncoder(widths[1:], blocks, stem_widths[1])
         self.project = nn.Conv2d(widths[1], widths[0], 1)
-        self.fine = FineEncoder(widths[0], stem_widths[1])
+        self.fine = FineEncoder(widths[0], 2 * blocks, stem_widths[1])
 
     def coarse(self, stack: Tensor, small: Tensor) -> Tensor:
         """The finest features as stem and context alone know them, at 1/8 resolution: (N, w0, H/8, W/8)."""

@@ -106,7 +106,9 @@ class Loop:
         self.term_weights = TermWeights(schedule.weighting).to(self.device)
         self.weights |= {f"term_weights.{n}": p for n, p in self.term_weights.named_parameters()}
         self.average = {n: p.detach().clone() for n, p in self.weights.items()}
-        self.optimiser = torch.optim.AdamW(self.weights.values(), lr=schedule.learning_rate, weight_decay=1e-3, fused=True)
+        self.optimiser = torch.optim.AdamW(
+            self.weights.values(), lr=schedule.learning_rate, weight_decay=1e-3, fused=True
+        )
         self.processes = PartialState()
         self.progress = Progress()
         self.throughput = Throughput()

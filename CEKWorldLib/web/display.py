@@ -110,7 +110,9 @@ class Display:
 
     async def _show_uncertainty(self) -> None:
         frames = self._samples()
-        if frames is None or len(frames.samples) < 2:
+        if frames is None:
+            raise CEKWorldError("The uncertainty is that of synthesized samples; an acquired series has none.")
+        if len(frames.samples) < 2:
             raise CEKWorldError("The uncertainty needs at least two samples; synthesize with more.")
         times, settings = np.array(frames.times_s), self._scene.settings
         found = await asyncio.to_thread(map_uncertainty, frames.samples, times, settings, (_QUANTITY,))

@@ -41,9 +41,17 @@
     return true;
   }
 
+  // Who went to a control with the keyboard means that control, who clicked it still means the series.
+  const ranges = "input[type=range]:not(.time-slider)";
+  const controls = { " ": "button, [role=button]", ArrowLeft: ranges, ArrowRight: ranges };
+
+  function isFor(target, key) {
+    return key in controls && target.matches(controls[key]) && target.matches(":focus-visible");
+  }
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input:not([type=range]), textarea, [role=listbox]");
-    if (!window.trame || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!window.trame || typing || isFor(event.target, event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (act(event)) {
       event.preventDefault();
       event.stopPropagation();
