@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -26,13 +25,11 @@ from CEKWorldLib.models.folders import CARD, model_metadata
 from CEKWorldLib.models.world import WorldModel
 from CEKWorldLib.simulation.labels import Label
 from CEKWorldLib.training import bank as bank_module
-from CEKWorldLib.training import card
-from CEKWorldLib.training import configuration as configurations
 from CEKWorldLib.training.acquisition_times import training_times
 from CEKWorldLib.training.bank import Bank, build, layout
 from CEKWorldLib.training.batches import moved, pixel_weight, toned
 from CEKWorldLib.training.checkpoint import Progress
-from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration, read_configuration
+from CEKWorldLib.training.configuration import StagePlan, TrainingConfiguration
 from CEKWorldLib.training.consistency import Consistency
 from CEKWorldLib.training.data import DataPlan
 from CEKWorldLib.training.flow_stage import FlowStage
@@ -276,69 +273,6 @@ def test_the_flow_weighs_pixels_by_what_the_truth_did_only_where_asked_to(bank, 
     assert (errors[0] != errors[1]) is moves
 
 
-def test_a_stage_takes_its_options_from_the_file_and_refuses_what_it_does_not_know(tmp_path):
-    text = (configurations.SHIPPED / "compact.toml").read_text()
-    path = tmp_path / "mine.toml"
-    path.write_text(text)
-    flows = [plan.make() for plan in read_configuration(path).stages if plan.kind == "flow"]
-    assert flows[0].consistency == Consistency()
-    assert flows[1].consistency == Consistency(alignment=6.0, axis="region")
-    assert flows[2].consistency == Consistency(difference=50.0, mode="latent")
-    path.write_text(text + "colour = 1\n")
-    with pytest.raises(CEKWorldError, match="mine.toml.*argument"):
-        read_configuration(path)
-
-
-def test_shipped_configuration_is_read_whole():
-    configuration = read_configuration("compact")
-    names = [plan.name for plan in configuration.stages]
-    assert names == ["decoder", "context", "refinement", "flow", "flow-aligned", "flow-smooth"]
-    assert configuration.model.name == "compact" and configuration.stages[0].make()
-
-
-@pytest.mark.parametrize(
-    "text", ["[model", "[model]\nname='x'", "[model]\nname='x'\ncolour=1\n[bank]\nslabs=1\nseed=0\n[[stages]]"]
-)
-def test_a_configuration_that_cannot_be_read_is_named(tmp_path, text):
-    path = tmp_path / "mine.toml"
-    path.write_text(text)
-    with pytest.raises(CEKWorldError):
-        read_configuration(path)
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "said"),
-    [
-        ('axis = "region"', 'axis = "regions"', "regions"),
-        ('mode = "latent"', 'mode = "offical"', "offical"),
-        ("points = 2", "points = 0", "points = 0"),
-        ("points = 2", "points = 2, difference_share = 0.0", "difference_share"),
-        ("alignment = 6.0", "alignment = -6.0", "weights from 0"),
-        ("times = 4\nlearning_rate = 3e-4\nconsistency", "times = 1\nlearning_rate = 3e-4\nconsistency", "2 to 16"),
-        ("times = 2", "times = 17", "1 to 16"),
-        ("size = 128", "size = 100", "steps of 32"),
-        ("steps = 250", 'steps = "250"', "'250'"),
-        ("slices = 4", "slices = 0", "slices = 0"),
-        ('kind = "flow"', 'kind = "flow"\nnoise_start_share = 7', "no share"),
-        ('name = "context"', 'name = "decoder"', "names of their own"),
-        ('name = "context"', 'name = "start"', "names of their own"),
-        ('name = "context"', 'name = "../context"', "names of their own"),
-        ("slabs = 6000", "slabs = 6000\nslab = 1", "'slab'"),
-        ("slabs = 6000", 'slabs = "many"', "'many'"),
-        ("[bank]", "[live]\n[bank]", "one of the two"),
-        ("[bank]", "[date]\n[bank]", "'date'"),
-    ],
-)
-def test_an_entry_that_means_nothing_is_refused_before_training(tmp_path, right, wrong, said):
-    """Most of these trained something else than was asked for, or failed hours later."""
-    text = (configurations.SHIPPED / "compact.toml").read_text()
-    assert right in text
-    path = tmp_path / "mine.toml"
-    path.write_text(text.replace(right, wrong, 1))
-    with pytest.raises(CEKWorldError, match=re.escape(said)):
-        read_configuration(path)
-
-
 def test_a_checkpoint_that_is_damaged_or_of_other_networks_is_named(bank, tmp_path):
     def loop(model: WorldModel) -> Loop:
         return Loop(model, DecoderStage(), Schedule(1, 1, 2, 64), bank, tmp_path, "d", 0)
@@ -424,35 +358,6 @@ def test_what_is_no_model_is_refused_before_training_begins(tmp_path):
         train(TrainingConfiguration(TINY, DataPlan(3), ()), tmp_path, tmp_path / "model", CPU, 0, 1)
     assert (tmp_path / "model/manifest.json").read_text() == '{"name": "my own"}'
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-@pytest.mark.parametrize(
-    ("said", "exams", "simulated"), [(True, None, True), (False, None, False), (None, None, False), (True, "e", False)]
-)
-def test_a_model_that_starts_from_another_says_what_that_one_has_seen(tmp_path, said, exams, simulated):
-    metadata = {"name": "theirs", "training_data": "1000 exams of Hospital H."}
-    metadata |= {} if said is None else {"trained_on_simulated_data": said}
-    text = "# theirs\n\n## Licence\nFor research at H alone.\n\n## Measured quality\nGood.\n"
-    save_model(tiny_model(), tmp_path / "given", metadata, text)
-    configuration = TrainingConfiguration(TINY, DataPlan(3, exams=exams and Path(exams), exam_share=0.5), ())
-    ancestor = card.Ancestor.of(str(tmp_path / "given"))
-    made = card.model_metadata(configuration, 0, "0", ancestor)
-    text = card.model_card(configuration, made, ancestor)
-    assert made["trained_on_simulated_data"] is simulated and made["training"]["init"] == "theirs"
-    assert made["data_type"] == ("simulated" if simulated else "real")
-    assert "started from the model 'theirs'" in text and "--init theirs" in text
-    assert "1000 exams of Hospital H." in made["training_data"] and made["training_data"] in text
-    assert "For research at H alone." in text and "Good." not in text
-    assert ("has seen no patient" in text) is simulated
-    assert "No patient data" not in text and "no weights of others" not in text
-
-
-def test_the_licence_of_the_shipped_model_is_taken_over_and_a_model_from_nothing_names_no_other():
-    assert card.Ancestor.of("compact").simulated and card.Ancestor.of("compact").licence == card.SIMULATED_LICENCE
-    configuration = TrainingConfiguration(TINY, DataPlan(3), ())
-    alone = card.model_metadata(configuration, 0, "0")
-    assert alone["trained_on_simulated_data"] is True and alone["training"]["init"] is None
-    assert "started from" not in card.model_card(configuration, alone)
 
 
 def slow_slab(folder: Path, index: int, _seed: int) -> None:
