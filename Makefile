@@ -5,6 +5,7 @@
 #   make setup   build .venv
 #   make test    all tests
 #   make test-slicer SLICER=/path/to/Slicer   the module's self tests, in a desktop Slicer
+#   make bench-slicer SLICER=/path/to/Slicer   how long its event loop pauses during syntheses
 #   make lint    ruff and mypy
 #   make clean   remove .venv, out and the caches
 
@@ -29,7 +30,7 @@ INSTALL = cpu= ; \
 	then cpu="--extra-index-url $(TORCH_CPU)"; fi; \
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile --constraint constraints.txt $$cpu
 
-.PHONY: run view setup test test-slicer lint clean
+.PHONY: run view setup test test-slicer bench-slicer slicer lint clean
 
 run: setup
 	@test -n "$(SAMPLE)" || { echo "No sample exam under Resources/sample; name a volume with: make run SAMPLE=pre.nrrd"; exit 1; }
@@ -46,12 +47,18 @@ test: $(TEST)
 
 # CEKWorldTest of the module file, as ctest runs it for a built extension; once more without a main window. Slicer
 # leaves an empty DICOM database where it was started when it had none before.
-test-slicer:
-	@test -n "$(SLICER)" || { echo "Name a Slicer, 5.10 or later: make test-slicer SLICER=/path/to/Slicer"; exit 1; }
+test-slicer: slicer
 	cd "$$(mktemp -d)" && for window in "" --no-main-window; do \
 		"$(abspath $(SLICER))" $$window --no-splash --testing --additional-module-paths "$(CURDIR)/CEKWorld" --python-code \
 		"import slicer.testing; slicer.testing.runUnitTest(['$(CURDIR)/CEKWorld', '$(CURDIR)'], 'CEKWorld')" || exit 1; \
 	done
+
+bench-slicer: slicer
+	"$(abspath $(SLICER))" --no-splash --testing --additional-module-paths "$(CURDIR)/CEKWorld" \
+		--python-script "$(CURDIR)/Testing/slicer_bench.py" $(BENCH)
+
+slicer:
+	@test -n "$(SLICER)" || { echo "Name a Slicer, 5.10 or later: make test-slicer SLICER=/path/to/Slicer"; exit 1; }
 
 lint: $(TEST)
 	$(BIN)/ruff check .

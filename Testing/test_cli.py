@@ -201,6 +201,7 @@ def test_a_simulated_case_gets_its_truth(tmp_path, model, capsys):
     ("arguments", "message"),
     [
         (["--times", "0:-5:3"], "cannot be read"),
+        (["--series", "5"], "no series 5"),
         (["--times", "0,99999"], "99999"),
         (["--times", ""], "cannot be read"),
         (["--model", "no_such_model"], "no_such_model"),
@@ -286,13 +287,19 @@ def test_results_are_replaced_only_when_asked_and_only_results(exam, tmp_path, m
     assert synthesize(exam, out, model, "--times", "0,30") == OK
     assert synthesize(exam, out, model, "--times", "0,60") == USER_ERROR
     assert "--overwrite" in capsys.readouterr().err
-    assert synthesize(exam, out, model, "--times", "0,60", "--overwrite") == OK
+    assert synthesize(exam, out, model, "--times", "0,60", "--steps", "1", "--samples", "2", "--overwrite") == OK
     assert read_sequence(out / "phases.seq.nrrd").times_s.tolist() == [0.0, 60.0]
 
     (out / "thesis.docx").write_text("months of work")
     assert synthesize(exam, out, model, "--overwrite") == USER_ERROR
     assert "thesis.docx" in capsys.readouterr().err
     assert (out / "thesis.docx").exists() and (out / "run.json").exists()
+    (out / "thesis.docx").rename(out / "samples" / "thesis.docx")
+    assert synthesize(exam, out, model, "--overwrite") == USER_ERROR
+    assert "samples/thesis.docx" in capsys.readouterr().err and (out / "samples" / "thesis.docx").exists()
+    (out / "samples" / "thesis.docx").rename(tmp_path / "thesis.docx")
+    assert synthesize(exam, out, model, "--times", "0,60", "--overwrite") == OK  # samples are results
+    assert not (out / "samples").exists()
     assert left_behind(tmp_path) == []
 
 

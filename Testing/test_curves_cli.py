@@ -198,6 +198,17 @@ def test_earlier_results_are_replaced_only_when_asked(series):
     assert not (series.parent / "out" / "maps").exists()
 
 
+def test_what_a_user_put_beside_the_maps_is_not_replaced_with_them(series, capsys):
+    write_series(series.parent / "other.seq.nrrd", noise=2.0, seed=1)
+    assert curves(series, "--maps", "--sample", str(series.parent / "other.seq.nrrd")) == OK
+    assert curves(series, "--maps", "--overwrite") == OK  # all of these maps are ours
+    mine = series.parent / "out" / "maps" / "my_lesion.nrrd"
+    mine.write_text("an hour of drawing")
+    capsys.readouterr()
+    assert curves(series, "--maps", "--overwrite") == USER_ERROR
+    assert "maps/my_lesion.nrrd" in capsys.readouterr().err and mine.exists()
+
+
 def test_a_series_that_does_not_tell_its_injection_says_so_in_every_table(series):
     frames = write_series(series)
     origin = {"CEKWorld.Synthetic": "0", "CEKWorld.TimeZero": "first phase"}

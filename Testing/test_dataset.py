@@ -242,6 +242,25 @@ def test_a_damaged_cache_is_named(built, tmp_path):
         open_exams(tmp_path / "exams")
 
 
+@pytest.mark.parametrize("opens", ["scandir", "open"])  # a mode of 000 does not stop root, who runs tests in containers
+def test_exams_that_may_not_be_read_are_not_taken_for_withdrawn(tmp_path, monkeypatch, opens):
+    for name in ("a", "b"):
+        write_one_series(tmp_path / "archive" / name, name, frames())
+    build(tmp_path / "archive", tmp_path / "out", PLAN)
+    holder = os if opens == "scandir" else Path
+    real = getattr(holder, opens)
+
+    def locked(path, *args, **options):
+        if "/archive/b" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(holder, opens, locked)
+    with pytest.raises(CEKWorldError, match="archive/b.*Permission denied"):
+        build(tmp_path / "archive", tmp_path / "out", PLAN)
+    assert len(open_exams(tmp_path / "out")) == 2
+
+
 def test_a_full_disk_ends_the_build_and_is_no_fault_of_the_exam(tmp_path, monkeypatch):
     write_one_series(tmp_path / "a", "p", frames())
 

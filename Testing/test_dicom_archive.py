@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -170,6 +175,21 @@ def test_an_archive_nobody_answers_for_is_asked_again_and_then_accounted_for(exp
             assert reports == [(48, 48)]  # the second batch was not even tried
 
 
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], secured: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Answers on a port of this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if secured:
+            server.socket = secured.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class _Moody(BaseHTTPRequestHandler):
     """A DICOMweb service that is busy at first, then accepts all but one object."""
 
@@ -208,22 +228,16 @@ class _Moody(BaseHTTPRequestHandler):
 
 def test_a_busy_archive_is_asked_again_and_a_refused_object_is_named(exported, tmp_path, capfd, monkeypatch):
     monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Moody) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{server.server_port}/dicom-web"
-            sent = send(exported.folder / "phase_001", address, wait_s=0.01)
-            assert _Moody.asked == 3
-            assert [entry.accepted for entry in sent] == [False] + [True] * 11
-            assert "0xa700" in sent[0].refusal
-            assert main(["send", str(exported.folder / "phase_001"), "--to", address]) == 2
-            said = capfd.readouterr()
-            assert "11 of 12 files accepted" in said.out
-            assert "1 file(s) not accepted" in said.err and "slice_0001.dcm" in said.err
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(_Moody) as port:
+        address = f"http://127.0.0.1:{port}/dicom-web"
+        sent = send(exported.folder / "phase_001", address, wait_s=0.01)
+        assert _Moody.asked == 3
+        assert [entry.accepted for entry in sent] == [False] + [True] * 11
+        assert "0xa700" in sent[0].refusal
+        assert main(["send", str(exported.folder / "phase_001"), "--to", address]) == 2
+        said = capfd.readouterr()
+        assert "11 of 12 files accepted" in said.out
+        assert "1 file(s) not accepted" in said.err and "slice_0001.dcm" in said.err
 
 
 class _Puzzling(BaseHTTPRequestHandler):
@@ -261,17 +275,73 @@ def test_a_server_that_is_no_archive_is_never_taken_for_one(
 ):
     monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
     handler = type("Handler", (_Puzzling,), dict(kind=kind, body=body, missing=missing, location=location))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(handler) as port:
         try:
-            sent = send(exported.folder / "phase_001", f"http://127.0.0.1:{server.server_port}/dicom-web", wait_s=0.01)
+            sent = send(exported.folder / "phase_001", f"http://127.0.0.1:{port}/dicom-web", wait_s=0.01)
             assert {entry.refusal for entry in sent} == {outcome} and len(sent) == 12
         except CEKWorldError as error:
             assert outcome in str(error)
-        finally:
-            server.shutdown()
-            thread.join()
+
+
+def _certificate(folder: Path, host: str) -> tuple[str, str]:
+    """A self-signed certificate of a host, and its key, by OpenSSL."""
+    names = [str(folder / f"{host}.{kind}") for kind in ("pem", "key")]
+    host_options = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-out", names[0], "-keyout", names[1]]
+    subprocess.run([*command, *host_options], check=True, capture_output=True)
+    return names[0], names[1]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
+def test_a_certificate_that_is_not_trusted_is_called_so_and_its_authority_can_be_named(exported, tmp_path, monkeypatch):
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    monkeypatch.setattr(_Moody, "busy", 0)
+    for host in ("localhost", "archive.example.org"):
+        certificate, key = _certificate(tmp_path, host)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        with serving(_Moody, context) as port:
+            address = f"https://localhost:{port}/dicom-web"
+            monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+            with pytest.raises(CEKWorldError, match=r"not trusted \(self.signed certificate\).* REQUESTS_CA_BUNDLE"):
+                send(exported.folder / "phase_001", address)
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+            with pytest.raises(CEKWorldError, match="REQUESTS_CA_BUNDLE names cannot be read"):
+                send(exported.folder / "phase_001", address)
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+            if host == "localhost":
+                assert [entry.accepted for entry in send(exported.folder / "phase_001", address)][1:] == [True] * 11
+            else:
+                with pytest.raises(CEKWorldError, match="not trusted .*mismatch.*check the address"):
+                    send(exported.folder / "phase_001", address)
+
+
+def test_a_plain_server_at_a_secure_address_is_named_as_one(exported):
+    with serving(_Moody) as port:
+        address = f"https://localhost:{port}/dicom-web"
+        (refusal,) = {entry.refusal for entry in send(exported.folder / "phase_001", address, wait_s=0.01)}
+        assert refusal.startswith("no secure connection to the archive")
+
+
+class _Expiring(_Moody):
+    """An archive whose session ends after the first batch."""
+
+    busy, asked = 0, 0
+
+    def do_POST(self) -> None:  # the name http.server calls
+        if self.asked:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(401)
+        else:
+            super().do_POST()
+
+
+def test_what_was_accepted_before_the_archive_refused_access_is_accounted_for(exported, monkeypatch):
+    monkeypatch.delenv("CEKWORLD_ARCHIVE_USER", raising=False)
+    with serving(_Expiring) as port:
+        sent = send(exported.folder, f"http://127.0.0.1:{port}/dicom-web", wait_s=0.01)
+        assert [entry.accepted for entry in sent] == [False] + [True] * 31 + [False] * 16
+        assert "refuses access (HTTP 401)" in sent[-1].refusal
 
 
 def test_an_archive_that_takes_no_mr_images_says_so_for_each_file(exported):

@@ -101,6 +101,8 @@ def test_one_file_stands_for_its_series(tmp_path):
     exam = read_exam(file)
     assert np.array_equal(exam.pre.voxels, voxels)
     assert exam.source == file
+    assert np.array_equal(read_exam(file, series=3).pre.voxels, voxels)
+    assert file.name in refusal(file, 4) and "no series 4" in refusal(file, 4)
 
 
 def test_subfolders_other_files_and_second_copies_do_no_harm(tmp_path):

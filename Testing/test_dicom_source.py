@@ -19,6 +19,7 @@ from pydicom import config
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import generate_uid
 
+from CEKWorldLib.cli.main import USER_ERROR, main
 from CEKWorldLib.dicom.anonymize import anonymized
 from CEKWorldLib.dicom.marking import Provenance
 from CEKWorldLib.dicom.phases import export_phases
@@ -54,6 +55,14 @@ def test_of_a_source_with_several_phases_the_first_acquired_stands_for_each_slic
     source = read_source(tmp_path)
     assert len(source.images) == len(source.headers) == 6
     assert {image.header.SOPInstanceUID for image in source.images} == first
+
+
+def test_a_series_that_is_not_the_sources_is_refused_of_a_file_and_of_no_source_too(exam, tmp_path, capsys):
+    with pytest.raises(CEKWorldError, match=r"\.dcm has no series 99"):
+        read_source(next(exam.iterdir()), "99")
+    arguments = ["export-dicom", str(tmp_path / "phases.seq.nrrd"), "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--source-series", "99"]) == USER_ERROR
+    assert "--source as well" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,13 @@ def test_a_series_that_begins_after_contrast_says_which_sample_is_taken_for_the_
     assert not any("S0" in note for note in curve_statistics(signal(SHAPE[2:]), TIMES[2:]).notes)
 
 
+def test_areas_begin_at_a_known_arrival_also_where_the_first_sample_is_later():
+    # From no enhancement at 20 s to 90 % at 110 s on a line: 60 % after 60 s.
+    numbers = curve_statistics(signal([0, 90, 90, 90]), np.array([30.0, 110.0, 200.0, 300.0]), Settings(arrival_s=20.0))
+    assert float(numbers.iauc60) == pytest.approx(60 * 60 / 2)
+    assert float(numbers.iauc90) == pytest.approx(90 * 90 / 2)
+
+
 def test_a_single_baseline_takes_the_noise_of_the_background_where_that_is_known():
     few, curve = TIMES[2:], signal([0, 2, 60, 120, 150, 140, 130, 120, 110])
     # Three times 50 of 200 are 75 %, which the curve passes between 60 and 90 s.

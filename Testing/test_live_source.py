@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -174,6 +175,19 @@ def test_a_batch_of_mixed_studies_has_as_many_times_as_the_poorest(tmp_path):
     assert collection.draw(2, 9, 32, 0, 1, CPU).times_s.shape[1] in (4, 9)
     collection.save(tmp_path / "slabs.safetensors")
     assert same(draw(collection, 5), draw(Collection.load(tmp_path / "slabs.safetensors"), 5))
+
+
+def test_a_collection_that_finds_the_disk_full_says_so_and_leaves_the_one_before(tmp_path):
+    collection, path = Collection([Slow()[n] for n in range(2)]), tmp_path / "slabs.safetensors"
+    path.write_bytes(b"before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as full as a disk without root's rights gets
+    try:
+        with pytest.raises(CEKWorldError, match=r"Cannot write .*slabs\.safetensors"):
+            collection.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_configuration_asks_for_live_patients_by_a_table():

@@ -184,6 +184,17 @@ def test_table_is_copied_and_saved(desktop, tmp_path):
     assert (tmp_path / "lesion.csv").read_text().startswith("# SYNTHETIC")
 
 
+def test_statistics_of_another_file_of_that_name_are_not_replaced_unasked(desktop, tmp_path):
+    desktop.parameters.regionNode = add_point(desktop.scene, synthesize(desktop))
+    there = tmp_path / "lesion-statistics.csv"
+    there.write_text("mine")
+    for desktop.confirms in (False, True):
+        desktop.dialogs.append(str(tmp_path / "lesion.csv"))
+        desktop.ui.saveCsvButton.click()
+        assert (there.read_text() == "mine") is not desktop.confirms
+        assert (tmp_path / "lesion.csv").exists() is desktop.confirms
+
+
 def test_several_samples_give_shares_spread_and_an_uncertainty_overlay(desktop):
     node = choose_exam(desktop, samples=3)
     desktop.parameters.regionNode = add_point(desktop.scene, node)

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
+import slicer
 from panel_exam import add_exam, add_point, add_sequence
 from panel_user import choose_exam, synthesize
 
@@ -32,6 +33,9 @@ def test_synthesized_phases_shown_again_are_still_marked_and_know_their_model(de
     assert session.output.GetName() == "SYNTHETIC T1 phases"
     assert session.output.GetAttribute("CEKWorld.model") == "closed form"
     assert session.series().synthetic and session.series().made_by["model"] == "closed form"
+    first, second = session.times_s[-2:]
+    desktop.ui.timeSlider.setValue((first + second) / 2)
+    desktop.wait_until(lambda: desktop.ui.shownLabel.text.endswith("interpolated between two phases"), "a time between")
 
 
 def test_overlay_and_chart_are_those_of_the_exam_that_is_shown(desktop):
@@ -93,15 +97,20 @@ def test_an_exam_that_comes_while_another_module_is_open_leaves_the_views_alone(
     assert any("SYNTHETIC" in text for text in desktop.layout_manager.captions("Red"))
 
 
-def test_times_belong_to_the_volumes_in_their_order_and_are_shown_with_them(desktop):
+def test_times_belong_to_the_volumes_in_the_order_of_the_list_and_are_shown_with_them(desktop):
     for n in range(3):
-        desktop.ui.phasesSelector.setCheckState(add_exam(desktop.scene, f"phase {n}"), 2)
-    desktop.ui.acquiredTimesEdit.setText("90, -60, 300")
+        volume = add_exam(desktop.scene, f"phase {n}")
+        slicer.util.updateVolumeFromArray(volume, slicer.util.arrayFromVolume(volume) + 10 * n)
+        desktop.ui.phasesSelector.setCheckState(volume, 2)
+    desktop.ui.acquiredTimesEdit.setText("90, 90, 300")
     desktop.ui.showSeriesButton.click()
     assert "rising" in desktop.errors[0] and not desktop.panel.session.is_open
-    desktop.ui.acquiredTimesEdit.setText("-60, 90, 300")
+    desktop.ui.acquiredTimesEdit.setText("90, -60, 300")
     desktop.ui.showSeriesButton.click()
-    assert desktop.ui.seriesNotesLabel.text == "phase 0: -60 s, phase 1: +90 s, phase 2: +300 s"
+    assert desktop.ui.seriesNotesLabel.text == "phase 1: -60 s, phase 0: +90 s, phase 2: +300 s"
+    series = desktop.panel.session.series()
+    assert series.times_s.tolist() == [-60.0, 90.0, 300.0]
+    assert [round(float((frame - series.frames[1]).mean())) for frame in series.frames] == [10, 0, 20]
 
 
 def test_the_start_of_the_injection_can_be_told_for_a_series(desktop):

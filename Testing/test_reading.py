@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import nibabel
@@ -36,9 +37,9 @@ def write(path, voxels, vector=False):
     return path
 
 
-def refusal(path):
+def refusal(path, **how):
     with pytest.raises(CEKWorldError) as caught:
-        read_exam(path)
+        read_exam(path, **how)
     message = str(caught.value)
     assert path.name in message and "\n" not in message and len(message) < 400
     return message
@@ -70,6 +71,15 @@ def test_a_scaled_nifti_has_the_values_and_places_nibabel_gives(tmp_path):
     for index in [(0, 0, 0), (31, 0, 0), (0, 23, 0), (7, 8, 4)]:
         lps = volume.to_image().TransformIndexToPhysicalPoint(index)
         assert np.allclose(np.array(lps) * (-1, -1, 1), (oracle.affine @ (*index, 1))[:3], atol=1e-4)
+
+
+@pytest.mark.parametrize("slope, intercept", [(0.0, 10.5), (0.0, 0.0), (-1.0, 5000.0)])
+def test_a_scaling_is_what_nibabel_takes_it_for(tmp_path, slope, intercept):
+    path = write(tmp_path / "scan.nii", scan())
+    header = bytearray(path.read_bytes())
+    header[112:120] = struct.pack("<2f", slope, intercept)  # scl_slope and scl_inter; 0 says that nothing is scaled
+    path.write_bytes(header)
+    assert np.array_equal(read_exam(path).pre.voxels, nibabel.load(path).get_fdata().T)
 
 
 def test_axes_that_are_not_at_right_angles_are_called_so_not_damage(tmp_path):
@@ -213,6 +223,10 @@ def test_a_missing_path_and_other_formats_are_refused(tmp_path):
     for name in ("invivo.mat", "scan.txt", "scan"):
         (tmp_path / name).write_bytes(pickle.dumps(scan()))
         assert "NRRD" in refusal(tmp_path / name) and "DICOM folder" in refusal(tmp_path / name)
+
+
+def test_a_series_to_choose_is_refused_where_there_is_none(tmp_path):
+    assert "no series 5 to choose" in refusal(write(tmp_path / "scan.nrrd", scan()), series="5")
 
 
 def test_a_post_contrast_file_name_warns(tmp_path):

@@ -280,3 +280,18 @@ def test_a_deleted_output_node_comes_back(scene):
     assert session.output.GetName() == "SYNTHETIC T1" and session.output.GetScene() is scene
     assert not session.output.GetDisplayNode().GetAutoWindowLevel()
     fill(session, oblique())
+
+
+def test_a_deleted_output_node_comes_back_into_the_views_that_showed_it_and_no_others(scene):
+    shown, others = (scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode") for _ in range(2))
+    session = open_session(scene, oblique())
+    session.show_in_views()
+    others.SetBackgroundVolumeID(scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode").GetID())
+    for _ in range(2):
+        scene.RemoveNode(session.output)
+        session.show(90.0)
+        assert shown.GetBackgroundVolumeID() == session.output.GetID() != others.GetBackgroundVolumeID()
+    session.layers.restore()
+    scene.RemoveNode(session.output)
+    session.show(90.0)
+    assert not shown.GetBackgroundVolumeID()

@@ -208,6 +208,11 @@ def test_times_and_injection_together_or_an_endless_injection_are_refused(tmp_pa
             read_series(path, **how)
 
 
+def test_a_series_to_choose_is_refused_where_there_is_none(tmp_path):
+    for path in (sequence(tmp_path / "a.seq.nrrd"), nifti(tmp_path / "a.nii")):
+        assert "no series 5 to choose" in refusal(path, series="5")
+
+
 @pytest.mark.parametrize("name", ["a.seq.nrrd", "a.nii", "a.nii.gz"])
 @pytest.mark.parametrize("cut", [0, 100, 360, -50])
 def test_truncated_and_empty_files_are_refused_by_name(tmp_path, name, cut):

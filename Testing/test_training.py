@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.lib.format import open_memmap
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_model import TINY, tiny_model
 
 from CEKWorldLib.errors import CEKWorldError
@@ -250,6 +251,31 @@ def test_a_run_leaves_a_log_for_tables_and_tensorboard_and_a_sample_sheet(bank, 
 
 @pytest.mark.parametrize("mode", ["official", "latent"])
 @pytest.mark.parametrize("axis", ["channel", "region"])
+def logged_steps(folder: Path) -> tuple[list[int], list[int]]:
+    """Steps of the decoder's term in log.csv, and as TensorBoard shows them."""
+    events = EventAccumulator(str(folder / "tensorboard/d")).Reload()
+    rows = csv.DictReader((folder / "log.csv").open())
+    return [int(row["step"]) for row in rows], [event.step for event in events.Scalars("reconstruction")]
+
+
+def test_steps_that_come_again_are_logged_once(bank, tmp_path, monkeypatch):
+    monkeypatch.setattr(Loop, "log_every", 1)
+    monkeypatch.setattr(Loop, "checkpoint_every", 2)
+
+    def loop(stage: DecoderStage) -> Loop:
+        return Loop(tiny_model(), stage, Schedule(6, 2, 2, 64), bank, tmp_path, "d", 0)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Loop, "_roll_back", lambda _: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            loop(BreaksAt(3)).run()
+    assert logged_steps(tmp_path)[0] == [1, 2, 3]
+    with (tmp_path / "log.csv").open("a") as log:
+        log.write("d,4,recon")  # as a process leaves it that is killed while it writes
+    loop(BreaksAt(3)).run()  # goes on from step 2, and returns from step 5 to 4
+    assert logged_steps(tmp_path) == ([1, 2, 3, 4, 5, 6],) * 2
+
+
 def test_alignment_and_difference_join_the_flow(bank, mode, axis):
     stage = FlowStage(Consistency(alignment=6.0, axis=axis, difference=1.0, mode=mode, difference_share=1.0))
     model = tiny_model()
@@ -325,7 +351,7 @@ def test_a_full_disk_ends_training_with_a_sentence_and_keeps_the_checkpoint(run_
     small = (run_folder / "start.safetensors").stat().st_size - 1
     resource.setrlimit(resource.RLIMIT_FSIZE, (small, limits[1]))  # as full as a disk without root's rights gets
     try:
-        with pytest.raises(CEKWorldError, match="cannot read or write in"):
+        with pytest.raises(CEKWorldError, match=r"Cannot write .*start\.safetensors.* Free some space"):
             train(stage, run_folder, run_folder / "model", CPU, 0, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

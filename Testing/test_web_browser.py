@@ -262,6 +262,23 @@ def test_reloading_the_page_keeps_exam_regions_and_time(session):
     session.show(240.0)
 
 
+def test_a_page_whose_connection_broke_says_so_and_goes_on_by_itself(session):
+    sockets = []
+    session.page.route_web_socket("**/ws", lambda socket: sockets.append((socket, socket.connect_to_server())))
+    session.page.reload()
+    wait_for_exam(session.page)
+    shown = session.get("times_s"), session.classes()
+    session.page.evaluate("() => { window.isBeforeTheBreak = true; }")
+    sockets[-1][0].close()
+    assert "connection to the viewer is lost" in session.page.locator(".lost").inner_text()
+    session.page.wait_for_function("() => !window.isBeforeTheBreak")
+    wait_for_exam(session.page)
+    assert (session.get("times_s"), session.classes()) == shown
+    session.set(subtracted=True)
+    session.wait(lambda: session.page.evaluate("window.trame.trigger('fit').then(() => true)"), "an answer")
+    session.set(subtracted=False)
+
+
 def test_several_samples_add_their_spread_to_curves_and_as_a_map(session):
     session.synthesize(samples=2)
     session.wait(lambda: session.get("samples_ready") == 2, "the second sample")

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from CEKWorldLib.cli.regions import Regions, automatic_regions, case_regions, mask_regions
 from CEKWorldLib.cli.synthesize import SAMPLES
+from CEKWorldLib.exam.dicom_files import refuse_series
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.protocol import Injection
@@ -127,6 +128,7 @@ def _read(args: argparse.Namespace) -> tuple[Case | None, Exam]:
     is_case = (folder / "case.json").is_file() and args.input.name in (folder.name, "pre.nrrd")
     if not is_case:
         return None, read_exam(args.input, args.anatomy, args.series)
+    refuse_series(args.input, args.series)
     case = Case.load(folder)
     exam = case.to_exam()
     return case, replace(exam, anatomy=args.anatomy or exam.anatomy)

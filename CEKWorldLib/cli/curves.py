@@ -76,7 +76,11 @@ def run(args: argparse.Namespace) -> None:
     """Measures and writes everything, or nothing."""
     if not args.roi and not args.maps:
         raise CEKWorldError("Nothing to measure; name a region with --roi, or ask for --maps.")
-    with staged_folder(args.output, args.overwrite, FILES) as staging:
+    from CEKWorldLib.kinetics.maps import MAP_NAMES
+
+    maps = (f"maps/{name}{of}.nrrd" for name in MAP_NAMES for of in ("", "_mean", "_sd"))
+    own_names = (*FILES, *maps, "maps/share_*.nrrd", "maps/curve_type_*.ctbl")
+    with staged_folder(args.output, args.overwrite, own_names) as staging:
         from CEKWorldLib.cli.curve_results import measure
 
         table, notes = measure(args, staging)

@@ -57,6 +57,8 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Exports, and prints where to and what was noticed."""
+    if args.source_series and not args.source:
+        raise CEKWorldError("--source-series names a series of the source; give its folder with --source as well.")
     if args.source and args.output.resolve().is_relative_to(args.source.resolve()):
         raise CEKWorldError("--output lies in the folder of the source, which is left as it is; name another one.")
     from CEKWorldLib.cli.series_input import progress_bar

@@ -28,7 +28,8 @@ def samples_of(args: argparse.Namespace, first: TimeSeries) -> Iterator[np.ndarr
     """
     yield first.frames
     for path in _paths(args.sample):
-        sample = series_of(argparse.Namespace(**{**vars(args), "input": path}))
+        chosen = args.series if path.is_dir() else None  # a file has no series to choose from
+        sample = series_of(argparse.Namespace(**{**vars(args), "input": path, "series": chosen}))
         if sample.frames.shape != first.frames.shape or not np.allclose(sample.times_s, first.times_s, atol=0.01):
             raise CEKWorldError(
                 f"{path.name} has other phases, times or slices than {args.input.name}; samples share all of them."

@@ -22,6 +22,10 @@ credentials:
   CEKWORLD_ARCHIVE_PASSWORD; else from the system's keyring, service cekworld:HOST, where
   the Python package keyring is installed. They are never sent over a network in the clear.
 
+certificates:
+  Of an archive whose certificate comes from the hospital's own authority: name a file with
+  the authority's certificate (PEM) in the environment, as REQUESTS_CA_BUNDLE.
+
 examples:
   cekworld send export --to https://archive.example.org/dicom-web
   cekworld send export --to dicom://ORTHANC@192.0.2.7:4242 --list accepted.csv

@@ -68,8 +68,10 @@ def run(args: argparse.Namespace) -> None:
     """Writes the case."""
     from CEKWorldLib.simulation.case import simulate
     from CEKWorldLib.simulation.picture import case_picture
+    from CEKWorldLib.simulation.tissue import PARAMETERS
 
-    with staged_folder(args.output, args.overwrite, _FILES) as staging:
+    maps = (f"maps/{name}.nrrd" for name in (*PARAMETERS, "gain", "fat_residual"))
+    with staged_folder(args.output, args.overwrite, (*_FILES, *maps)) as staging:
         case = simulate(
             args.anatomy,
             args.seed,

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from CEKWorldLib.errors import CEKWorldError
@@ -21,7 +22,8 @@ def staged_folder(target: Path, overwrite: bool, own_names: Collection[str]) -> 
     Args:
         target: folder to make. An empty folder is taken as none.
         overwrite: replace a folder that holds an earlier result.
-        own_names: what a result consists of. A folder with anything else in it is never replaced.
+        own_names: what a result consists of, as patterns of paths in it: files, and folders with what is in them. A
+            folder with anything else in it is never replaced.
 
     Raises:
         CEKWorldError: the target holds files and may not be replaced, or its place cannot be written to.
@@ -76,11 +78,11 @@ def _check(target: Path, overwrite: bool, own_names: Collection[str]) -> None:
         raise CEKWorldError(f"{target} is a file; --output names a folder.")
     if not target.exists():
         return
-    names = {entry.name for entry in target.iterdir()}
-    if names and not overwrite:
+    if any(target.iterdir()) and not overwrite:
         raise CEKWorldError(f"{target} is not empty. Give another --output, or --overwrite to replace what is there.")
-    if foreign := sorted(names - set(own_names)):
+    there = (path.relative_to(target).as_posix() for path in target.rglob("*"))
+    if foreign := next((name for name in there if not any(fnmatchcase(name, own) for own in own_names)), None):
         raise CEKWorldError(
-            f"{target} holds files of other origin ({foreign[0]}), which --overwrite does not remove. "
-            "Give another --output."
+            f"{target} holds files of other origin ({foreign}), which --overwrite does not remove. Give "
+            "another --output."
         )

@@ -49,6 +49,7 @@ examples:
 _ANATOMIES = ("breast", "abdomen", "brain")
 FILES = ("phases.seq.nrrd", "curves.csv", "curves.png", "contact_sheet.png", "run.json")
 SAMPLES = "samples"  # folder of the further seeds
+_OWN = (*FILES, SAMPLES, f"{SAMPLES}/seed_[0-9]*.seq.nrrd")
 
 
 def add_parser(commands) -> None:
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> None:
     if args.samples > 1 and args.steps == 0:
         raise CEKWorldError("Samples need --steps 1 or more: without steps every seed gives the regression mean.")
     # The output is refused before the minutes of work, and before PyTorch's seconds.
-    with staged_folder(args.output, args.overwrite, (*FILES, SAMPLES)) as staging:
+    with staged_folder(args.output, args.overwrite, _OWN) as staging:
         from CEKWorldLib.cli.contrast_series import prepare, results
 
         work = prepare(args)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from pydicom.dataset import Dataset
 
@@ -78,13 +79,14 @@ def find_exams(root: Path, progress: Callable[[int], None] | None = None) -> lis
         By path.
 
     Raises:
-        CEKWorldError: no such folder, or nothing in it.
+        CEKWorldError: no such folder, nothing in it, or a folder or file in it that may not be read: exams that went
+            unseen would be taken for withdrawn.
     """
     if not root.is_dir():
         raise CEKWorldError(f"{root} is no folder; give the folder that holds the exams.")
     found: list[Found] = []
     studies: dict[tuple[str, str], list[Path]] = {}
-    for seen, (name, subfolders, names) in enumerate(os.walk(root)):
+    for seen, (name, subfolders, names) in enumerate(os.walk(root, onerror=_refuse_unseen)):
         if progress:
             progress(seen)
         subfolders.sort()
@@ -133,9 +135,17 @@ def _dicom_identity(files: list[Path]) -> tuple[str, str] | None:
     return (str(data.get("PatientID") or "").strip(), str(data.get("StudyInstanceUID") or "")) if data else None
 
 
+def _refuse_unseen(error: OSError) -> NoReturn:
+    raise CEKWorldError(
+        f"{error.filename} cannot be opened ({error.strerror}); correct its permissions, or move it out of the archive."
+    ) from error
+
+
 def _image_header(file: Path) -> Dataset | None:
     try:
         data = parse(file, pixels=False) if is_dicom(file) else Dataset()
+    except PermissionError as error:
+        _refuse_unseen(error)
     except Exception:  # damaged files raise almost anything from the parser: it is documented for no kind
         return None
     return data if "Rows" in data else None

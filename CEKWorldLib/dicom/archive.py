@@ -70,7 +70,8 @@ def send(
         One entry per file, in the order of their paths, whether accepted or not.
 
     Raises:
-        CEKWorldError: no DICOM files, an address or credentials that do not work, a missing library.
+        CEKWorldError: no DICOM files, a missing library, or an address, certificate or credentials that do not work
+            from the start.
         Cancelled: the user asked to stop; what was accepted so far stays in the archive.
     """
     transfer = _transfer(address)
@@ -79,7 +80,12 @@ def send(
     for start in range(0, len(files), BATCH):
         if is_cancelled(cancel):
             raise Cancelled(f"Stopped; the archive has answered for {len(sent)} of {len(files)} files.")
-        answers, unanswered = _send_batch(transfer, dict(files[start : start + BATCH]), wait_s)
+        try:
+            answers, unanswered = _send_batch(transfer, dict(files[start : start + BATCH]), wait_s)
+        except CEKWorldError as error:
+            if not sent:
+                raise
+            answers, unanswered = {}, str(error).rstrip(".")  # credentials run out: the account of the others stays
         # An archive that stays silent is not waited for batch after batch: the rest gets the same reason.
         batch = files[start:] if unanswered else files[start : start + BATCH]
         sent += [Sent(path, uid, answers.get(path, unanswered)) for path, uid in batch]

@@ -150,7 +150,7 @@ def read_source(path: Path | str, series: str | int | None = None) -> Source:
         raise CEKWorldError(f"{path} does not exist; name the DICOM folder the series was made from.")
     with quiet():
         found, _ = find_images(path)
-        headers = found if path.is_file() else choose_series(found, path, series)
+        headers = choose_series(found, path, series)
         try:
             return _source(headers, found)
         except CEKWorldError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +24,7 @@ _BUSY = {
     HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT,
 }  # fmt: skip
+_AUTHORITIES = "REQUESTS_CA_BUNDLE"  # the environment's file of trusted certificates, by requests' own rule
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 # It logs the UIDs of what failed, which our own account says better.
@@ -60,11 +62,15 @@ class DicomWeb:
         except requests.HTTPError as error:
             assert error.response is not None  # it is what the error is about
             return _refusals(error.response)
+        except requests.exceptions.SSLError as error:
+            raise _insecure(error) from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
             raise Unavailable("the archive cannot be reached") from None
         except (requests.exceptions.InvalidURL, requests.TooManyRedirects):
             raise CEKWorldError("The archive's address leads elsewhere or nowhere; give its own.") from None
-        except Exception:  # a page for people, or damaged: the parsers of JSON and XML raise many kinds
+        except Exception as error:  # a page for people, or damaged: the parsers of JSON and XML raise many kinds
+            if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+                raise CEKWorldError(f"The file that {_AUTHORITIES} names cannot be read; correct it.") from None
             return Dataset()
 
 
@@ -77,6 +83,18 @@ def _authorization(credentials: Credentials | None) -> Callable[[requests.Prepar
         return request
 
     return authorize
+
+
+def _insecure(error: BaseException) -> Exception:
+    """What to raise for a connection that could not be secured."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # the first of them is OpenSSL's
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CEKWorldError(
+            f"The archive's certificate is not trusted ({error.verify_message.rstrip('.')}); check the address, or "
+            f"name a file with its authority's certificate in the environment as {_AUTHORITIES} (docs/dicom.md)."
+        )
+    return Unavailable(f"no secure connection to the archive ({getattr(error, 'reason', None) or 'cut off'})")
 
 
 def _refusals(response: requests.Response) -> Dataset:

@@ -83,6 +83,16 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM" or path.suffix.lower() in SUFFIXES
 
 
+def refuse_series(path: Path, series: str | int | None) -> None:
+    """Refuses the choice of a series where there is none to choose from: in input that is not DICOM.
+
+    Raises:
+        CEKWorldError: a series is named.
+    """
+    if series is not None:
+        raise CEKWorldError(f"{path.name} is not DICOM, so it has no series {series} to choose; leave the series out.")
+
+
 def parse(file: Path, pixels: bool) -> Dataset:
     """Reads a file; one without the 128-byte preamble is given a try when its suffix says DICOM."""
     with _BoundedReader(io.FileIO(file)) as stream:
@@ -109,7 +119,7 @@ def find_series(path: Path, series: str | int | None = None) -> tuple[list[Heade
         CEKWorldError: no images, not MR, several series and none chosen, a damaged or locked file alone.
     """
     headers, damaged = find_images(path)
-    return (headers if path.is_file() else choose_series(headers, path, series)), damaged
+    return choose_series(headers, path, series), damaged
 
 
 def find_images(path: Path, progress: Callable[[int, int], None] | None = None) -> tuple[list[Header], list[Path]]:
@@ -239,7 +249,7 @@ def choose_series(headers: Sequence[Header], path: Path, series: str | int | Non
         path: the folder.
         series: see `find_series`.
     """
-    name = _folder(path) if len(headers) > 1 else headers[0].file.name
+    name = _folder(path) if path.is_dir() and len(headers) > 1 else headers[0].file.name
     groups = by_series(headers)
     if series is None:
         matching = mr_series(groups)

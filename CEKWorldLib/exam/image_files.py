@@ -96,9 +96,12 @@ def read_voxels(reader: sitk.ImageFileReader, path: Path, format_name: str) -> s
         CEKWorldError: damaged or truncated.
     """
     with _refusing_damage(path, format_name):
-        if format_name == "NIfTI":
-            _check_length(reader, path)
-        return reader.Execute()
+        if format_name == "NRRD":
+            return reader.Execute()
+        _check_length(reader, path)
+        image, intercept = reader.Execute(), float(reader.GetMetaData("scl_inter"))
+        # A slope of 0 says that nothing is scaled (nifti1.h); ITK adds the intercept all the same.
+        return image - intercept if intercept and not float(reader.GetMetaData("scl_slope")) else image
 
 
 def _lines(content: bytes) -> list[str]:

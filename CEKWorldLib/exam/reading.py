@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.checks import check_size, check_volume, contrast_warnings
-from CEKWorldLib.exam.dicom_files import is_dicom
+from CEKWorldLib.exam.dicom_files import is_dicom, refuse_series
 from CEKWorldLib.exam.dicom_reading import read_dicom
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.exam.image_files import format_of, read_header, read_voxels
@@ -44,6 +44,7 @@ def read_exam(path: Path | str, anatomy: Anatomy | None = None, series: str | in
                 "file or a DICOM folder."
             )
         else:
+            refuse_series(path, series)
             volume = _read_image(path, format_name)
             check_volume(volume, path.name)
             acquisition, notes = Acquisition(), contrast_warnings(volume, (path.name,))

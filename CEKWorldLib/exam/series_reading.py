@@ -9,7 +9,7 @@ import numpy as np
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.checks import check_geometry
-from CEKWorldLib.exam.dicom_files import is_dicom
+from CEKWorldLib.exam.dicom_files import is_dicom, refuse_series
 from CEKWorldLib.exam.dicom_series import find_dicom_series
 from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.image_files import format_of
@@ -88,6 +88,7 @@ def find_series_of(path: Path, series: str | int | None = None, progress: Progre
                 f"{path.name} is not in a format CEKWorld reads; give a DICOM folder, a .seq.nrrd or MultiVolume NRRD "
                 "or a 4-D NIfTI file."
             )
+        refuse_series(path, series)
         phases = phases_beside(path) if format_name == "NIfTI" else []
         return find_phase_files(phases) if phases else find_image_series(path, format_name)
     except OSError as error:

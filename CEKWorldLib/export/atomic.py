@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,9 +25,15 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except _failures() as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise CEKWorldError(f"Cannot write {path}: {reason}. Free some space or choose another folder.") from error
     finally:
         with suppress(OSError):  # where there is no such folder, there is no such file either
             temporary.unlink()
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What writing to a full disk raises; safetensors, where it is in use at all, has a kind of its own."""
+    safetensors = sys.modules.get("safetensors")
+    return (OSError, safetensors.SafetensorError) if safetensors else (OSError,)

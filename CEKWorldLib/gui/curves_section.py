@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from slicer.i18n import tr as _
@@ -12,7 +13,7 @@ from CEKWorldLib.gui.connections import Connections
 from CEKWorldLib.gui.curve_measuring import CurveMeter
 from CEKWorldLib.gui.curve_table import as_text
 from CEKWorldLib.gui.curves_table_widget import fill_table
-from CEKWorldLib.gui.exporting import write_tables
+from CEKWorldLib.gui.exporting import statistics_beside, write_tables
 from CEKWorldLib.gui.parameters import Parameters
 from CEKWorldLib.gui.segment_editor import SegmentEditor
 from CEKWorldLib.gui.showing_errors import errors_shown
@@ -106,10 +107,15 @@ class CurvesSection:
     def save(self) -> None:
         with errors_shown(self._application):
             chosen = self._application.choose_file_to_save(_("Save curves"), "curves.csv", _("Curves (*.csv)"))
-            if chosen is not None:
+            if chosen is not None and self._may_write(statistics_beside(chosen)):
                 written = write_tables(chosen, self._meter.results, self._session.series_is_synthetic)
                 names = ", ".join(path.name for path in written)
                 self._application.show_status(_("Written: {names}").format(names=names))
+
+    def _may_write(self, path: Path) -> bool:
+        """Asks before a file is replaced that the user has not chosen himself."""
+        question = _("'{name}' is there already. Replace it?").format(name=path.name)
+        return not path.exists() or self._application.confirm(question)
 
     def enter(self) -> None:
         """The module is opened."""

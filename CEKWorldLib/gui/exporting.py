@@ -109,6 +109,11 @@ def series_maps(series: TimeSeries, settings: Settings, report: Report) -> dict[
     )
 
 
+def statistics_beside(path: Path) -> Path:
+    """Where the statistics of the curves in ``path`` go."""
+    return path.with_name(f"{path.stem}-statistics.csv")
+
+
 def write_tables(path: Path, results: Sequence[RoiResult], synthetic: bool) -> list[Path]:
     """Writes the curves to ``path`` and the statistics beside it.
 
@@ -118,7 +123,7 @@ def write_tables(path: Path, results: Sequence[RoiResult], synthetic: bool) -> l
     from CEKWorldLib.export.kinetic_tables import write_roi_curves, write_roi_statistics
 
     _check_measured(results)
-    statistics = path.with_name(f"{path.stem}-statistics.csv")
+    statistics = statistics_beside(path)
     write_roi_curves(path, results, synthetic)
     write_roi_statistics(statistics, results, synthetic)
     return [path, statistics]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import qt
@@ -122,6 +123,8 @@ class InputSection:
                 raise CEKWorldError(
                     _("Give times or the start of the injection, not both: times of single volumes count from it.")
                 )
+            if len(times) == len(volumes):  # a list of volumes has the order they were loaded in
+                times, volumes = zip(*sorted(zip(times, volumes, strict=True), key=itemgetter(0)), strict=True)
             series = series_of_volumes(volumes, times)
             given = ", ".join(f"{volume.GetName()}: {t:+g} s" for volume, t in zip(volumes, times, strict=True))
             return volumes[0].GetName(), replace(series, notes=(*series.notes, given)), volumes[0]

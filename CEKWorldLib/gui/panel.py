@@ -65,7 +65,7 @@ class Panel:
         self._drawing = DrawingTurns(application.views, make_timer)
         self.session = SceneSession(application.scene, self._scene_closed, changing=self._drawing.change)
         self.workers = WorkerHolder(connect)
-        self.time = TimeSection(ui, self.session, make_timer)
+        self.time = TimeSection(ui, self.session, make_timer, lambda: self.run.can_glance)
         self.run = SynthesisRun(self.session, make_timer, lambda: self.time.scrubber.time_s)
         self.meter = CurveMeter(self.session, make_timer, lambda: self.run.store)
         library = ModelLibrary(own_models(application))

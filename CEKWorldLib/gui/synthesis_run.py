@@ -147,9 +147,14 @@ class SynthesisRun:
                 self._reader.stop()
             self._ended(_stopped())
 
+    @property
+    def can_glance(self) -> bool:
+        """Whether the worker holds the exam and is not busy with another sample of it."""
+        return self._reader is not None and self._sample == 0
+
     def glance(self, time_s: float) -> None:
-        """Has the worker make the volume of a time exactly, unless it is busy with another sample."""
-        if self._reader is not None and self._sample == 0:
+        """Has the worker make the volume of a time exactly, if it can."""
+        if self._reader is not None and self.can_glance:
             self._reader.glance(time_s)
 
     def forget(self) -> None:

@@ -28,15 +28,19 @@ class TimeSection:
         ui: the panel's widgets.
         session: what shows the series.
         make_timer: of the application.
+        becomes_exact: whether the volume of a time between phases is made once the slider rests.
 
     Attributes:
         scrubber: what the slider does.
         playback: what the play button does.
     """
 
-    def __init__(self, ui: Any, session: SceneSession, make_timer: MakeTimer) -> None:
+    def __init__(
+        self, ui: Any, session: SceneSession, make_timer: MakeTimer, becomes_exact: Callable[[], bool]
+    ) -> None:
         self._ui = ui
         self._session = session
+        self._becomes_exact = becomes_exact
         self.scrubber = Scrubber(make_timer, session.show)
         self.scrubber.shown.connect(self._tell_shown)
         self.playback = Playback(make_timer, time.monotonic, self.move)
@@ -128,7 +132,7 @@ class TimeSection:
             how = _("exact")
         elif shown.partial:
             how = _("slices that are not synthesized yet show the source")
-        elif self._session.series_is_synthetic:
+        elif self._becomes_exact():
             how = _("preview between phases; exact when the slider rests")
         else:
             how = _("interpolated between two phases")

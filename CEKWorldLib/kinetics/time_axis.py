@@ -78,12 +78,12 @@ class TimeAxis:
     def area_weights(self) -> np.ndarray:
         """(S, D, T) weights of the areas of ``DURATIONS_S`` from each sample on, the last pre-contrast one first.
 
-        The enhancement counts as zero until contrast can have arrived, so that one moves up to the injection, or to
-        the arrival where that is known and the only start there is.
+        The enhancement counts as zero until contrast can have arrived, so that one moves to the arrival where that is
+        known, which then is the only start there is, else up to the injection.
         """
         first = self.baseline - 1
         knots = self.times_s[first:].copy()
-        knots[0] = max(knots[0], self.arrival_s or 0.0)
+        knots[0] = max(knots[0], 0.0) if self.arrival_s is None else self.arrival_s
         starts = knots if self.arrival_s is None else knots[:1]
         weights = np.zeros((len(starts), len(DURATIONS_S), len(self.times_s)))
         weights[..., first:] = area_weights(knots, starts, DURATIONS_S)

@@ -72,6 +72,11 @@ class PaperFeatures:
 
     hint: Tensor
 
+    @classmethod
+    def of(cls, stack: Tensor) -> PaperFeatures:
+        """The middle slice of each stack (N, 3, H, W), three times over, as the published code does."""
+        return cls(stack[:, 1:2].expand(-1, 3, -1, -1))
+
     def __len__(self) -> int:
         return len(self.hint)
 
@@ -161,15 +166,12 @@ class PaperWorldModel(nn.Module):
         return 4, height // 8, width // 8
 
     def encode(self, stack: Tensor, condition: Condition) -> PaperFeatures:
-        """The middle slice of each stack (N, 3, H, W), three times over, as the published code does.
-
-        Acquisition, injection and anatomy are not inputs of the published model.
-        """
-        return PaperFeatures(stack[:, 1:2].expand(-1, 3, -1, -1))
+        """The slices alone: acquisition, injection and anatomy are not inputs of the published model."""
+        return PaperFeatures.of(stack)
 
     def encode_slices(self, stack: Tensor, condition: Tensor, arrival_s: Tensor) -> PaperFeatures:
         """As ``encode``, with a condition vector and an arrival per slice; neither is an input."""
-        return PaperFeatures(stack[:, 1:2].expand(-1, 3, -1, -1))
+        return PaperFeatures.of(stack)
 
     def sample(self, features: PaperFeatures, times_s: Tensor, noise: Tensor, steps: int | None = None) -> Tensor:
         """DDIM from noise (N, 4, h, w), shared by all times: latents (N, T, 4, h, w) of post-contrast images."""

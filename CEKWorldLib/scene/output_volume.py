@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,16 +52,24 @@ class OutputVolume:
         grid: geometry of every frame.
         provenance: None for an acquired series.
         window: grey levels to begin with; the user may change them.
+        on_renewed: told the node that takes the place of one the user has deleted.
     """
 
     def __init__(
-        self, nodes: OwnedNodes, name: str, grid: Volume, provenance: Provenance | None, window: Window
+        self,
+        nodes: OwnedNodes,
+        name: str,
+        grid: Volume,
+        provenance: Provenance | None,
+        window: Window,
+        on_renewed: Callable[[Any], None] = lambda _node: None,
     ) -> None:
         self._nodes = nodes
         self._name = name
         self._grid = grid
         self._provenance = provenance
         self._window = window
+        self._on_renewed = on_renewed
         self._shown: tuple[Any, float] | None = None  # image and time
         self._set_up(nodes.get(_ROLE, "vtkMRMLScalarVolumeNode", name)[0])
 
@@ -72,6 +80,7 @@ class OutputVolume:
         if new:
             self._set_up(node)
             self._fill(node)
+            self._on_renewed(node)
         return node
 
     @property

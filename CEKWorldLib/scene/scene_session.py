@@ -361,7 +361,7 @@ class _OpenSeries:
         self.from_injection = given is None or bool(given.zero_source)
         self.grid = grid
         self.provenance = provenance
-        self.output = OutputVolume(nodes, name, grid, provenance, window)
+        self.output = OutputVolume(nodes, name, grid, provenance, window, layers.renew_background)
         self.view = SeriesView(frames, self.output, grid.voxels, provenance is not None, scratch)
         self.chart = CurveChart(nodes, name, provenance, self.from_injection)
         self.overlay = Overlay(nodes, layers, grid, provenance)

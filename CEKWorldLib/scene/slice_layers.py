@@ -39,6 +39,12 @@ class SliceLayers:
         for node in self._remembered_composites():
             node.SetBackgroundVolumeID(volume.GetID())
 
+    def renew_background(self, volume: Any) -> None:
+        """Shows a volume wherever the deletion of another has left a background empty; views given back stay so."""
+        for node in _nodes(self._scene, "vtkMRMLSliceCompositeNode"):
+            if node.GetID() in self._layers and not node.GetBackgroundVolumeID():
+                node.SetBackgroundVolumeID(volume.GetID())
+
     def show_foreground(self, volume: Any, opacity: float) -> None:
         for node in self._remembered_composites():
             node.SetForegroundVolumeID(volume.GetID())

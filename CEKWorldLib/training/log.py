@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.training.throughput import Throughput
 
 _COLUMNS = ("stage", "step", "term", "value", "learning_rate", "seconds", "waiting")
@@ -18,11 +19,19 @@ class TrainingLog:
     Args:
         folder: of the run.
         stage: name of the stage.
+        step: it goes on from; see ``go_back``.
     """
 
-    def __init__(self, folder: Path, stage: str) -> None:
-        self.path, self.stage = folder / "log.csv", stage
-        self.board = SummaryWriter(str(folder / "tensorboard" / stage))
+    def __init__(self, folder: Path, stage: str, step: int) -> None:
+        self.path, self.stage, self._events = folder / "log.csv", stage, folder / "tensorboard" / stage
+        self._forget(step)
+        self.board = self._board(step)
+
+    def go_back(self, step: int) -> None:
+        """Drops what is logged of the stage after a step: it comes once more, after a stop or with other batches."""
+        self.board.close()
+        self._forget(step)
+        self.board = self._board(step)
 
     def write(self, step: int, terms: dict[str, float], learning_rate: float, throughput: Throughput) -> None:
         """Args: step just done, value of each loss term, its learning rate, time since this process began."""
@@ -41,3 +50,17 @@ class TrainingLog:
 
     def close(self) -> None:
         self.board.close()
+
+    def _board(self, step: int) -> SummaryWriter:
+        return SummaryWriter(str(self._events), purge_step=step + 1)  # TensorBoard then hides later events it has
+
+    def _forget(self, step: int) -> None:
+        if not self.path.exists():
+            return
+        with self.path.open(newline="") as file:
+            header, *rows = list(csv.reader(file)) or [_COLUMNS]
+        whole = [row for row in rows if len(row) == len(header)]  # a process that was killed leaves half a row
+        kept = [row for row in whole if row[0] != self.stage or int(row[1]) <= step]
+        if len(kept) < len(rows):
+            with replacing(self.path) as path, path.open("w", newline="") as file:
+                csv.writer(file).writerows([header, *kept])

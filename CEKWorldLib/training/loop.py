@@ -128,7 +128,7 @@ class Loop:
             self.progress = self._load()
         self.model.train()
         leads = self.processes.is_main_process
-        log = TrainingLog(self.folder, self.name) if leads else None
+        log = TrainingLog(self.folder, self.name, self.progress.step) if leads else None
         steps = tqdm(total=self.schedule.steps, desc=self.name, unit="step", disable=not leads)
         with self.source, steps as bar:
             while self.progress.step < self.schedule.steps:
@@ -136,6 +136,8 @@ class Loop:
                 terms = self._advance()
                 if terms is None:
                     self._roll_back()
+                    if log:
+                        log.go_back(self.progress.step)
                 elif log:
                     self._record(terms, log, bar)
             bar.update(self.progress.step - bar.n)

@@ -34,6 +34,9 @@ _BANNER = (
     "Research use only · {{ title && !synthetic ? '' : 'synthetic images from a model trained on simulated exams · ' }}"
     "not for diagnosis"
 )
+# In place of the page while trame has no connection; ``viewer.js`` waits for one.
+_LOST = """<div class="lost">The connection to the viewer is lost. This page goes on by itself once it is back; if the
+viewer was stopped, start it again.</div>"""
 
 
 def build_page(viewer: Viewer) -> VAppLayout:
@@ -41,6 +44,7 @@ def build_page(viewer: Viewer) -> VAppLayout:
     server = viewer.server
     server.enable_module(_MODULE)
     server.state.trame__title = "CEKWorld"
+    server.state.trame__template_error = _LOST
     plot = f"--plot-left: {LEFT}px; --plot-right: {RIGHT}px"
     with VAppLayout(server, theme="dark") as layout, html.Div(classes="viewer", style=plot):
         _head()

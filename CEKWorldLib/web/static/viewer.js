@@ -81,11 +81,15 @@
     }
   }, 50);
 
-  // A session that ended while nobody looked, as over lunch, says so instead of staying still.
+  // Trame does not mend a connection that broke, as over a laptop's sleep: the page is loaded again once somebody
+  // answers. That also tells of a session that ended while nobody looked, as over lunch, instead of staying still.
+  let seconds = 0;
   setInterval(async () => {
+    const isLost = Boolean(window.trame?.state.get("trame_error_report_msg"));
+    if (++seconds % (isLost ? 2 : 20)) return;
     const answer = await fetch("ready").catch(() => null);
-    if (answer && answer.status === 404) window.location.reload();
-  }, 20000);
+    if (answer && (answer.status === 404 || (isLost && answer.status < 500))) window.location.reload();
+  }, 1000);
 
   function send(files) {
     const form = new FormData();
