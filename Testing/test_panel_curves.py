@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
+import vtk
 from in_process_worker import InProcessTransport
 from panel_exam import add_exam, add_point, add_sequence
 from panel_user import cells, choose_exam, synthesize
@@ -77,6 +78,30 @@ def test_a_reference_tissue_gives_each_region_its_relative_enhancement_and_is_fo
     desktop.wait_until(lambda: "must be one region" in desktop.ui.curvesStatusLabel.text, "the refusal")
     desktop.ui.tissueSelector.setCurrentNode(None)
     assert cells(desktop)[5] == "-"
+
+
+@pytest.mark.parametrize("kind", ["point", "segment"])
+def test_a_region_that_a_transform_moves_is_measured_where_it_lies_now(desktop, kind):
+    node = synthesize(desktop)
+    region = add_point(desktop.scene, node)
+    if kind == "segment":
+        ball, bounds = vtk.vtkSphereSource(), [0.0] * 6
+        node.GetRASBounds(bounds)
+        ball.SetCenter(np.reshape(bounds, (3, 2)).mean(1).tolist())
+        ball.SetRadius(4.0)
+        ball.Update()
+        region = desktop.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "ball")
+        region.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), "ball")
+    desktop.parameters.regionNode = region
+    before = desktop.panel.meter.results[0].enhancement
+    move, far = desktop.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode"), vtk.vtkMatrix4x4()
+    region.SetAndObserveTransformNodeID(move.GetID())
+    far.SetElement(0, 3, 4000.0)
+    move.SetMatrixTransformToParent(far)
+    desktop.wait_until(lambda: not desktop.panel.meter.results, "word that it lies outside")
+    move.SetMatrixTransformToParent(vtk.vtkMatrix4x4())
+    desktop.wait_until(lambda: desktop.panel.meter.results, "its curve")
+    np.testing.assert_array_equal(desktop.panel.meter.results[0].enhancement, before)
 
 
 def test_the_overlay_of_curve_types_follows_the_definitions_once_they_are_settled(desktop):

@@ -191,6 +191,13 @@ def test_other_content_under_an_image_name_is_refused(tmp_path, name, content):
     assert "damaged or truncated" in refusal(path)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nifti_2_is_called_so_not_damage(tmp_path, suffix):
+    path = tmp_path / f"scan{suffix}"
+    nibabel.save(nibabel.Nifti2Image(scan().T, np.eye(4)), path)
+    assert "NIfTI-2" in refusal(path)
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "scan.nii").touch()
     assert "empty file" in refusal(tmp_path / "scan.nii")

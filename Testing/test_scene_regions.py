@@ -90,6 +90,29 @@ def test_a_moved_segmentation_moves_its_voxels(session, scene):
     np.testing.assert_array_equal(moved, np.roll(mask, (1, 2), axis=(0, 1)))
 
 
+@pytest.mark.parametrize("from_the_exam", [True, False], ids=["grid of the exam", "grid of its own"])
+def test_a_segment_that_is_a_surface_alone_is_filled(session, scene, from_the_exam):
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    if from_the_exam:
+        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(session.output)
+    segmentation.GetSegmentation().SetSourceRepresentationName("Closed surface")
+    ball, radius = vtk.vtkSphereSource(), 6.0
+    centre = ras(session.output, 12, 10, 3)
+    ball.SetCenter(centre)
+    ball.SetRadius(radius)
+    ball.SetThetaResolution(64)
+    ball.SetPhiResolution(64)
+    ball.Update()
+    segment = segmentation.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), "from a mesh")
+    mask = from_segment(segmentation, segment, session.output).mask
+    assert not segmentation.GetSegmentation().ContainsRepresentation("Binary labelmap")
+    distances = [
+        np.linalg.norm(np.subtract(ras(session.output, i, j, k), centre)) for k, j, i in np.ndindex(mask.shape)
+    ]
+    distances = np.reshape(distances, mask.shape)
+    assert mask[distances < radius - 1.0].all() and not mask[distances > radius + 1.0].any()
+
+
 def test_an_empty_segment_has_no_curve(session, scene):
     segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     segment = segmentation.GetSegmentation().AddEmptySegment("", "lesion")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 
 import nibabel
@@ -206,6 +207,21 @@ def test_times_and_injection_together_or_an_endless_injection_are_refused(tmp_pa
     for how in ({"times_s": TIMES_S, "injection_s": 3.0}, {"injection_s": float("inf")}):
         with pytest.raises(CEKWorldError, match="injection"):
             read_series(path, **how)
+
+
+def test_an_intercept_without_a_slope_is_left_aside_as_nibabel_does(tmp_path):
+    path = nifti(tmp_path / "a.nii")
+    header = bytearray(path.read_bytes())
+    header[112:120] = struct.pack("<2f", 0.0, 7.5)  # scl_slope and scl_inter
+    path.write_bytes(header)
+    np.testing.assert_allclose(read_series(path, times_s=TIMES_S).frames, nibabel.load(path).get_fdata().T, atol=1e-3)
+
+
+def test_vectors_in_a_nifti_file_are_no_phases(tmp_path):
+    image = nibabel.Nifti1Image(np.ones((24, 20, 5, 1, 3), np.int16), np.eye(4))
+    image.header.set_intent("vector")
+    nibabel.save(image, tmp_path / "a.nii")
+    assert "holds vectors" in refusal(tmp_path / "a.nii", times_s=TIMES_S)
 
 
 def test_a_series_to_choose_is_refused_where_there_is_none(tmp_path):

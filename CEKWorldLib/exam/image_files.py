@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,6 +19,7 @@ from CEKWorldLib.errors import CEKWorldError
 _FORMATS = {".nrrd": "NRRD", ".nhdr": "NRRD", ".nii": "NIfTI", ".nii.gz": "NIfTI"}
 _READERS = {"NRRD": "NrrdImageIO", "NIfTI": "NiftiImageIO"}
 _DATA_FILE = re.compile(r"data ?file\s*:(.*)", re.IGNORECASE)
+_NIFTI_2_HEADER = 540  # bytes; that of NIfTI-1 has 348
 _PIECE = 1 << 24  # bytes read at a time
 _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
 
@@ -70,6 +72,8 @@ def read_header(path: Path, format_name: str) -> sitk.ImageFileReader:
     reader.SetImageIO(_READERS[format_name])  # else the content chooses, and other formats refer to files as well
     reader.SetFileName(str(path))
     with _refusing_damage(path, format_name):
+        if format_name == "NIfTI" and _is_nifti_2(path):
+            raise CEKWorldError(f"{path.name} is NIfTI-2, which few programs read; save it as NIfTI-1 or NRRD.")
         reader.ReadImageInformation()
         if reader.GetPixelID() in _COMPLEX:
             raise CEKWorldError(f"{path.name} holds complex numbers, not intensities; save a magnitude volume.")
@@ -101,7 +105,14 @@ def read_voxels(reader: sitk.ImageFileReader, path: Path, format_name: str) -> s
         _check_length(reader, path)
         image, intercept = reader.Execute(), float(reader.GetMetaData("scl_inter"))
         # A slope of 0 says that nothing is scaled (nifti1.h); ITK adds the intercept all the same.
-        return image - intercept if intercept and not float(reader.GetMetaData("scl_slope")) else image
+        return _lowered(image, intercept) if intercept and not float(reader.GetMetaData("scl_slope")) else image
+
+
+def _lowered(image: sitk.Image, by: float) -> sitk.Image:
+    voxels = sitk.GetArrayViewFromImage(image)  # SimpleITK has no arithmetic in four dimensions
+    lowered = sitk.GetImageFromArray(voxels - voxels.dtype.type(by), isVector=image.GetNumberOfComponentsPerPixel() > 1)
+    lowered.CopyInformation(image)
+    return lowered
 
 
 def _lines(content: bytes) -> list[str]:
@@ -134,13 +145,23 @@ def _refusing_damage(path: Path, format_name: str) -> Iterator[None]:
         sitk.ProcessObject.SetGlobalWarningDisplay(loud)
 
 
+def _unpacked(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb")
+
+
+def _is_nifti_2(path: Path) -> bool:
+    with _unpacked(path) as stream:
+        size = stream.read(4)  # of the header, in the byte order of the file
+    return _NIFTI_2_HEADER in (int.from_bytes(size, "little"), int.from_bytes(size, "big"))
+
+
 def _check_length(reader: sitk.ImageFileReader, path: Path) -> None:
     """Raises EOFError where voxels are missing; ITK would silently fill what a truncated NIfTI file lacks."""
     start = int(float(reader.GetMetaData("vox_offset")))
     missing = start + int(np.prod(reader.GetSize(), dtype=np.int64)) * int(reader.GetMetaData("bitpix")) // 8
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if compressed else path.open("rb") as stream:
+    with _unpacked(path) as stream:
         while missing > 0:
             piece = stream.read(min(missing, _PIECE))
             if not piece:

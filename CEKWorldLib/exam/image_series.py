@@ -45,6 +45,9 @@ def find_image_series(path: Path, format_name: str) -> FoundSeries:
         CEKWorldError: damaged, one volume only, not scalar, too large.
     """
     reader = read_header(path, format_name)
+    if format_name == "NIfTI" and reader.GetNumberOfComponents() > 1:
+        # No one keeps phases so, and ITK 5.4 writes beyond its memory where such a file of integers is rescaled.
+        raise CEKWorldError(f"{path.name} holds vectors, not the phases of a series; save it as 4-D.")
     meta = read_metadata(reader, path, format_name)
     shape = _shape(reader, meta, path.name)
     check_series_size(shape, path.name)

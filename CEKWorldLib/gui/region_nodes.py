@@ -77,6 +77,7 @@ class RegionWatch:
         subject = node.GetSegmentation() if is_segmentation else node
         for event in _SEGMENTATION_EVENTS if is_segmentation else _MARKUPS_EVENTS:
             self._observers.add(subject, event, self._changed)
+        self._observers.add(node, slicer.vtkMRMLTransformableNode.TransformModifiedEvent, self._changed)
 
     def _changed(self) -> None:
         self._on_change()

@@ -40,10 +40,9 @@ class SliceLayers:
             node.SetBackgroundVolumeID(volume.GetID())
 
     def renew_background(self, volume: Any) -> None:
-        """Shows a volume wherever the deletion of another has left a background empty; views given back stay so."""
-        for node in _nodes(self._scene, "vtkMRMLSliceCompositeNode"):
-            if node.GetID() in self._layers and not node.GetBackgroundVolumeID():
-                node.SetBackgroundVolumeID(volume.GetID())
+        """Shows a volume in place of a deleted one, for which Slicer has put any other; views given back stay so."""
+        if self._layers:
+            self.show_background(volume)
 
     def show_foreground(self, volume: Any, opacity: float) -> None:
         for node in self._remembered_composites():
