@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from scipy import stats
 
 from CEKWorldLib.errors import CEKWorldError
@@ -16,13 +17,14 @@ from CEKWorldLib.evaluation.ablation.bars import bars
 from CEKWorldLib.evaluation.ablation.budget import SHIPPED, read_budget
 from CEKWorldLib.evaluation.ablation.curve_scores import curve_scores, curve_type, dynamic_time_warping, end_jump
 from CEKWorldLib.evaluation.ablation.exams import STUDIES, HeldOutExam, StudyTimes
-from CEKWorldLib.evaluation.ablation.rows import ROWS, UNTRAINED, choose_rows
+from CEKWorldLib.evaluation.ablation.rows import ROWS, WITHOUT_FLOW, choose_rows
 from CEKWorldLib.evaluation.ablation.scores import score
 from CEKWorldLib.evaluation.ablation.summary import Estimate, markdown, paired, summarise
 from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.training.acquisition_times import sparse_times
 from CEKWorldLib.training.loop import Loop
 
+TRAINED = ["baseline", "joint-learned", "mean-start-text"]
 SECONDS = 20.0 + 5.0 * np.arange(60)
 
 
@@ -124,7 +126,7 @@ def test_tables_list_rows_in_order_with_their_intervals():
 
 def test_every_row_can_be_chosen_and_a_wrong_one_is_named():
     names = {row.name for row in ROWS}
-    assert len(names) == len(ROWS) and set(pictures.SHOWN) <= names | set(UNTRAINED)
+    assert len(names) == len(ROWS) and set(pictures.SHOWN) <= names | set(WITHOUT_FLOW)
     assert [row.name for row in choose_rows(["two-stage", "baseline"])] == ["baseline", "two-stage"]
     with pytest.raises(CEKWorldError, match="nonsense.*baseline"):
         choose_rows(["nonsense"])
@@ -146,14 +148,14 @@ def test_a_budget_with_a_wrong_entry_is_refused_by_name(tmp_path):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("benchmark") / "ablation"
-    benchmark.run("tiny", folder, seeds=1, rows=["baseline", "joint-learned"], workers=1, device="cpu")
+    benchmark.run("tiny", folder, seeds=1, rows=TRAINED, workers=1, device="cpu")
     return folder
 
 
 def test_a_run_writes_results_tables_and_pictures(results):
     values = json.loads((results / "results.json").read_text())
     rows = {record["row"] for record in values["exams"]}
-    assert rows == {"no-enhancement", "oracle", "regression", "baseline", "joint-learned"}
+    assert rows == {"no-enhancement", "oracle", "regression", "regression-text", *TRAINED}
     assert "ControlNet-like baseline" in (results / "tables.md").read_text()
     for anatomy in STUDIES:
         assert (results / f"strips-{anatomy}.png").stat().st_size > 10_000
@@ -164,7 +166,16 @@ def test_a_run_that_is_done_trains_nothing_again(results, monkeypatch):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(Loop, "run", trains)
-    benchmark.run("tiny", results, seeds=1, rows=["baseline", "joint-learned"], workers=1, device="cpu")
+    benchmark.run("tiny", results, seeds=1, rows=TRAINED, workers=1, device="cpu")
+
+
+def test_rows_told_the_time_in_another_way_start_from_a_regression_of_their_own(results):
+    encoders = {
+        name: {key.split(".")[1] for key in load_file(results / "seed-0" / f"{name}.safetensors") if "time_enc" in key}
+        for name in ("regression", "flow-noise", "regression-text", "flow-mean-text")
+    }
+    assert encoders["regression"] == encoders["flow-noise"] and "transformer" not in encoders["regression"]
+    assert encoders["regression-text"] == encoders["flow-mean-text"] and "transformer" in encoders["regression-text"]
 
 
 def test_a_row_trained_again_from_the_same_seed_has_the_same_scores(results):

@@ -123,8 +123,9 @@ class InputSection:
                 raise CEKWorldError(
                     _("Give times or the start of the injection, not both: times of single volumes count from it.")
                 )
-            if len(times) == len(volumes):  # a list of volumes has the order they were loaded in
-                times, volumes = zip(*sorted(zip(times, volumes, strict=True), key=itemgetter(0)), strict=True)
+            if len(times) == len(volumes):  # which are listed as they were loaded
+                volumes = [volume for _time, volume in sorted(zip(times, volumes, strict=True), key=itemgetter(0))]
+                times = tuple(sorted(times))
             series = series_of_volumes(volumes, times)
             given = ", ".join(f"{volume.GetName()}: {t:+g} s" for volume, t in zip(volumes, times, strict=True))
             return volumes[0].GetName(), replace(series, notes=(*series.notes, given)), volumes[0]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from CEKWorldLib.errors import CEKWorldError
 
-_TimeEncoder = Literal["continuous", "text"]
+TimeEncoding = Literal["continuous", "text"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Configuration:
     encoder_blocks: int = 1
     unet_widths: tuple[int, ...] = (48, 96, 128)
     embedding: int = 128
-    time_encoder: _TimeEncoder = "continuous"
+    time_encoder: TimeEncoding = "continuous"
     noise_scale: float = 0.3
     steps: int = 2
     time_range_s: tuple[float, float] = (0.0, 600.0)
 
     def __post_init__(self) -> None:
-        if self.time_encoder not in get_args(_TimeEncoder):
-            known = " or ".join(get_args(_TimeEncoder))
+        if self.time_encoder not in get_args(TimeEncoding):
+            known = " or ".join(get_args(TimeEncoding))
             raise CEKWorldError(f"There is no time encoder '{self.time_encoder}'; choose {known}.")
 
     def as_dict(self) -> dict[str, Any]:

@@ -21,14 +21,14 @@ from CEKWorldLib.evaluation.ablation.bars import bars
 from CEKWorldLib.evaluation.ablation.budget import Budget, read_budget
 from CEKWorldLib.evaluation.ablation.exams import STUDIES
 from CEKWorldLib.evaluation.ablation.overhead import overhead
-from CEKWorldLib.evaluation.ablation.rows import NOTHING, ORACLE, REGRESSION, ROWS, UNTRAINED, Row, choose_rows
+from CEKWorldLib.evaluation.ablation.rows import NOTHING, ORACLE, REGRESSION, ROWS, WITHOUT_FLOW, Row, choose_rows
 from CEKWorldLib.evaluation.ablation.summary import markdown, summarise
 from CEKWorldLib.export.atomic import replacing
 from CEKWorldLib.models.world import WorldModel, channels_last
 from CEKWorldLib.training.collection import Collection
 
 Job = Callable[[], None]
-TITLES = UNTRAINED | {row.name: row.title for row in ROWS}
+TITLES = WITHOUT_FLOW | {row.name: row.title for row in ROWS}
 
 
 def run(budget: str, output: Path, seeds: int, rows: list[str] | None, workers: int, device: str) -> None:
@@ -59,15 +59,16 @@ def run(budget: str, output: Path, seeds: int, rows: list[str] | None, workers: 
 def phases(place: jobs.Workplace, rows: Sequence[Row], seeds: int) -> list[list[Job]]:
     """The work in groups; all of a group can be done at the same time, once those before it are done."""
     every = range(seeds)
-    starts = sorted({(row.start, row.weighted) for row in rows})
+    beginnings = tuple(dict.fromkeys(row.beginning for row in rows))
+    times = tuple(dict.fromkeys(beginning.time for beginning in beginnings))
     data: list[Job] = [partial(jobs.make_exam, place, a, n) for a in STUDIES for n in range(place.budget.exams)]
     data += [partial(jobs.make_patients, place, seed) for seed in every]
-    regression: list[Job] = [partial(jobs.train_regression, place, seed) for seed in every]
+    regression: list[Job] = [partial(jobs.train_regression, place, seed, time) for seed in every for time in times]
     regression += [partial(jobs.score_untrained, place, name) for name in (NOTHING, ORACLE)]
     return [
         data,
         regression,
-        [partial(jobs.train_start, place, seed, *start) for seed in every for start in starts],
+        [partial(jobs.train_beginning, place, seed, beginning) for seed in every for beginning in beginnings],
         [partial(jobs.train_row, place, seed, row) for seed in every for row in rows],
     ]
 
@@ -101,7 +102,8 @@ def report(place: jobs.Workplace, seeds: int) -> None:
 def read_records(place: jobs.Workplace, seeds: int) -> list[dict[str, Any]]:
     """The scores of single exams of every row that is done."""
     files = [place.scores_file(name, None) for name in (NOTHING, ORACLE)]
-    files += [place.scores_file(name, seed) for name in (REGRESSION, *(r.name for r in ROWS)) for seed in range(seeds)]
+    trained = (*REGRESSION.values(), *(row.name for row in ROWS))
+    files += [place.scores_file(name, seed) for name in trained for seed in range(seeds)]
     return [record for file in files if file.exists() for record in json.loads(file.read_text())]
 
 

@@ -21,12 +21,12 @@ from safetensors.torch import load_model, save_model
 from CEKWorldLib.evaluation.ablation.budget import Budget
 from CEKWorldLib.evaluation.ablation.exams import STUDIES, HeldOutExam
 from CEKWorldLib.evaluation.ablation.prediction import predict
-from CEKWorldLib.evaluation.ablation.rows import NOTHING, ORACLE, REGRESSION, Row
+from CEKWorldLib.evaluation.ablation.rows import NOTHING, ORACLE, REGRESSION, Beginning, Row
 from CEKWorldLib.evaluation.ablation.scores import score
 from CEKWorldLib.evaluation.lpips import lpips_on_disk
 from CEKWorldLib.exam.protocol import Anatomy
 from CEKWorldLib.export.atomic import replacing
-from CEKWorldLib.models.sampler import Start
+from CEKWorldLib.models.configuration import TimeEncoding
 from CEKWorldLib.models.world import WorldModel, channels_last
 from CEKWorldLib.training.beginning import standardise_latents
 from CEKWorldLib.training.collection import Collection
@@ -72,6 +72,14 @@ class Workplace:
     def seed_folder(self, seed: int) -> Path:
         return self.folder / f"seed-{seed}"
 
+    def weights_file(self, name: str, seed: int) -> Path:
+        """Weights that rows start from."""
+        return self.seed_folder(seed) / f"{name}.safetensors"
+
+    def network(self, time: TimeEncoding) -> WorldModel:
+        """The budget's network, untrained."""
+        return WorldModel(replace(self.budget.model, time_encoder=time))
+
     def scores_file(self, name: str, seed: int | None) -> Path:
         """Scores of a row; those of the rows without training belong to no seed."""
         return (self.folder / "exams" if seed is None else self.seed_folder(seed) / "rows") / f"{name}.json"
@@ -104,50 +112,47 @@ def score_untrained(place: Workplace, name: str) -> None:
     _score(place, name, None, predictions[name])
 
 
-def train_regression(place: Workplace, seed: int) -> None:
-    """Trains what all rows of a seed start from, and scores the regression by itself."""
-    path = place.seed_folder(seed) / "regression.safetensors"
-    budget = place.budget
+def train_regression(place: Workplace, seed: int, time: TimeEncoding) -> None:
+    """Trains what all rows of a seed with the same time encoding start from, and scores the regression by itself."""
+    name, budget = REGRESSION[time], place.budget
+    path = place.weights_file(name, seed)
     if not path.exists():
         torch.manual_seed(seed)
-        model = channels_last(WorldModel(budget.model)).to(place.device)
+        model = channels_last(place.network(time)).to(place.device)
         standardise_latents(model, _patients(place, seed), seed, size=budget.size)
-        _train(place, seed, "regression", model, [("decoder", DecoderStage(), budget.decoder)])
-        _train(place, seed, "regression", model, [("regression", RegressionStage(), budget.regression)])
-        _save(place, model, path)
-    model = _load(place, path)
-    _score(place, REGRESSION, seed, lambda exam: predict(model, exam, 0, "mean"))
+        _train(place, seed, name, model, [("decoder", DecoderStage(), budget.decoder)])
+        _train(place, seed, name, model, [("regression", RegressionStage(), budget.regression)])
+        _save(model, place.network(time), path)
+    model = _load(place, path, time)
+    _score(place, name, seed, lambda exam: predict(model, exam, 0, "mean"))
 
 
-def train_start(place: Workplace, seed: int, start: Start, weighted: bool) -> None:
-    """The flow training that all rows of a seed with the same start and error have in common."""
-    path = _start_file(place, seed, start, weighted)
+def train_beginning(place: Workplace, seed: int, beginning: Beginning) -> None:
+    """The flow training that rows of a seed have in common."""
+    path, time = place.weights_file(beginning.name, seed), beginning.time
     if not path.exists():
-        model = _load(place, place.seed_folder(seed) / "regression.safetensors")
-        _train(place, seed, path.stem, model, [("flow", _flow(start, weighted), place.budget.shared_flow)])
-        _save(place, model, path)
+        model = _load(place, place.weights_file(REGRESSION[time], seed), time)
+        _train(place, seed, beginning.name, model, [("flow", _flow(beginning), place.budget.shared_flow)])
+        _save(model, place.network(time), path)
 
 
 def train_row(place: Workplace, seed: int, row: Row) -> None:
     """Trains the two halves of a row, and scores it."""
     if place.scores_file(row.name, seed).exists():
         return
-    model = _load(place, _start_file(place, seed, row.start, row.weighted))
+    beginning = row.beginning
+    model = _load(place, place.weights_file(beginning.name, seed), beginning.time)
     halves = [
-        (f"half-{number}", _flow(row.start, row.weighted, consistency), place.budget.half)
+        (f"half-{number}", _flow(beginning, consistency), place.budget.half)
         for number, consistency in enumerate(row.halves, start=1)
     ]
     _train(place, seed, row.name, model, halves, row.weighting)
-    _score(place, row.name, seed, lambda exam: predict(model, exam, place.budget.sampler_steps, row.start))
+    _score(place, row.name, seed, lambda exam: predict(model, exam, place.budget.sampler_steps, beginning.start))
     shutil.rmtree(place.seed_folder(seed) / row.name)
 
 
-def _flow(start: Start, weighted: bool, consistency: Consistency | None = None) -> FlowStage:
-    return FlowStage(consistency, 1.0 if start == "noise" else 0.0, weighted)
-
-
-def _start_file(place: Workplace, seed: int, start: Start, weighted: bool) -> Path:
-    return place.seed_folder(seed) / f"flow-{start}{'-weighted' if weighted else ''}.safetensors"
+def _flow(beginning: Beginning, consistency: Consistency | None = None) -> FlowStage:
+    return FlowStage(consistency, 1.0 if beginning.start == "noise" else 0.0, beginning.weighted)
 
 
 def _patients(place: Workplace, seed: int) -> Collection:
@@ -203,14 +208,14 @@ def _score(place: Workplace, name: str, seed: int | None, prediction: Predict) -
         temporary.write_text(json.dumps(records, indent=1))
 
 
-def _save(place: Workplace, model: WorldModel, path: Path) -> None:
-    plain = WorldModel(place.budget.model)  # its weights lie as safetensors wants them, not channels last
+def _save(model: WorldModel, plain: WorldModel, path: Path) -> None:
+    """Saves weights by way of a network whose own lie as safetensors wants them, not channels last."""
     plain.load_state_dict(model.state_dict())
     with replacing(path) as temporary:
         save_model(plain, str(temporary))
 
 
-def _load(place: Workplace, path: Path) -> WorldModel:
-    model = WorldModel(place.budget.model)
+def _load(place: Workplace, path: Path, time: TimeEncoding) -> WorldModel:
+    model = place.network(time)
     load_model(model, path)
     return channels_last(model).to(place.device).eval()

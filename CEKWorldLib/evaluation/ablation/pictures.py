@@ -16,7 +16,7 @@ from CEKWorldLib.export.style import REGION_COLOURS, save_png
 
 SHOWN = (
     ORACLE,
-    REGRESSION,
+    REGRESSION["continuous"],
     "baseline",
     "two-stage-official",
     "two-stage",

@@ -15,9 +15,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.models.configuration import TimeEncoding
 from CEKWorldLib.models.sampler import Start
 from CEKWorldLib.training.consistency import Consistency
 from CEKWorldLib.training.weighting import Weighting
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What rows can have in common before the halves of their own.
+
+    Attributes:
+        start: where the flow starts.
+        weighted: whether the flow's error weighs pixels by what the truth did.
+        time: how the network is told the time; the regression is another with each.
+    """
+
+    start: Start = "noise"
+    weighted: bool = False
+    time: TimeEncoding = "continuous"
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"flow-{self.start}{'-weighted' if self.weighted else ''}{'-text' if self.time == 'text' else ''}"
 
 
 @dataclass(frozen=True)
@@ -28,23 +49,24 @@ class Row:
         name: key on the command line and in files.
         title: in tables.
         halves: consistency learning in the first and in the second half.
-        start: where the flow starts.
+        beginning: what it goes on from.
         weighting: how the terms add up.
-        weighted: whether the flow's error weighs pixels by what the truth did.
     """
 
     name: str
     title: str
     halves: tuple[Consistency, Consistency]
-    start: Start = "noise"
+    beginning: Beginning = Beginning()
     weighting: Weighting = "sum"
-    weighted: bool = False
 
 
-NOTHING, REGRESSION, ORACLE = "no-enhancement", "regression", "oracle"
-UNTRAINED = {
+REGRESSION: dict[TimeEncoding, str] = {"continuous": "regression", "text": "regression-text"}
+"""The row of the regression by itself, and its files."""
+NOTHING, ORACLE = "no-enhancement", "oracle"
+WITHOUT_FLOW = {
     NOTHING: "no enhancement",
-    REGRESSION: "regression only",
+    REGRESSION["continuous"]: "regression only",
+    REGRESSION["text"]: "regression only, time as text",
     ORACLE: "oracle: mean of what the pre-contrast image leaves open",
 }
 _PLAIN = Consistency()
@@ -52,6 +74,7 @@ _LAL_OFFICIAL = Consistency(alignment=6.0, axis="channel")
 _LDL_OFFICIAL = Consistency(difference=1.0, mode="official")
 _LAL = Consistency(alignment=6.0, axis="region")
 _LDL = Consistency(difference=50.0, mode="latent")
+_MEAN = Beginning(start="mean")
 BOTH = replace(_LDL, alignment=_LAL.alignment, axis=_LAL.axis)
 
 
@@ -77,10 +100,12 @@ ROWS: tuple[Row, ...] = (
         (replace(BOTH, difference_share=1.0),) * 2,  # a term in every step, as its log variance is
         weighting="learned",
     ),
-    Row("mean-start", "start at the mean", (_PLAIN, _PLAIN), start="mean"),
-    Row("mean-start-two-stage", "start at the mean; LAL, then LDL (ours)", _with_points(2), start="mean"),
-    Row("baseline-weighted", "baseline, weighted error", (_PLAIN, _PLAIN), weighted=True),
-    Row("mean-start-weighted", "start at the mean, weighted error", (_PLAIN, _PLAIN), start="mean", weighted=True),
+    Row("mean-start", "start at the mean", (_PLAIN, _PLAIN), _MEAN),
+    Row("mean-start-two-stage", "start at the mean; LAL, then LDL (ours)", _with_points(2), _MEAN),
+    Row("baseline-weighted", "baseline, weighted error", (_PLAIN, _PLAIN), Beginning(weighted=True)),
+    Row("mean-start-weighted", "start at the mean, weighted error", (_PLAIN, _PLAIN), replace(_MEAN, weighted=True)),
+    Row("baseline-text", "baseline, time as text", (_PLAIN, _PLAIN), Beginning(time="text")),
+    Row("mean-start-text", "start at the mean, time as text", (_PLAIN, _PLAIN), replace(_MEAN, time="text")),
 )
 
 
