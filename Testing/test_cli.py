@@ -184,6 +184,15 @@ def test_a_mask_on_another_grid_is_refused(exam, tmp_path, model, capsys):
     assert "shifted.nrrd lies on another grid" in capsys.readouterr().err
 
 
+def test_a_mask_that_is_cut_off_is_no_smaller_mask(exam, tmp_path, model, capsys):
+    mask = sitk.GetImageFromArray(np.ones((3, 64, 64), np.uint8))
+    mask.CopyInformation(sitk.ReadImage(str(exam)))
+    sitk.WriteImage(mask, str(tmp_path / "cut.nii"))
+    os.truncate(tmp_path / "cut.nii", 352 + 64 * 64)  # ITK would fill the other slices with nothing
+    assert synthesize(exam, tmp_path / "out", model, "--roi", str(tmp_path / "cut.nii")) == USER_ERROR
+    assert "cut.nii cannot be read as NIfTI: it is damaged or truncated" in capsys.readouterr().err
+
+
 def test_a_simulated_case_gets_its_truth(tmp_path, model, capsys):
     case, out = tmp_path / "case", tmp_path / "out"
     assert main(["simulate", "breast", "--seed", "7", "--slices", "3", "--size", "64", "--output", str(case)]) == OK
@@ -202,13 +211,16 @@ def test_a_simulated_case_gets_its_truth(tmp_path, model, capsys):
     [
         (["--times", "0:-5:3"], "cannot be read"),
         (["--series", "5"], "no series 5"),
+        (["--cache", "out/cache"], "--cache lies in --output"),
+        (["--roi", "."], "Cannot read the mask"),
         (["--times", "0,99999"], "99999"),
         (["--times", ""], "cannot be read"),
         (["--model", "no_such_model"], "no_such_model"),
         (["--device", "xla"], "no device 'xla'"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_leaves_nothing(exam, tmp_path, model, capsys, arguments, message):
+def test_a_mistake_is_one_sentence_and_leaves_nothing(exam, tmp_path, model, capsys, arguments, message, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert synthesize(exam, tmp_path / "out", model, *arguments) == USER_ERROR
     error = capsys.readouterr().err.strip()
     assert message in error and len(error.splitlines()) == 1 and "Traceback" not in error

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from contrast_phantom import TIMES_S
+from dicom_series_writer import write_classic
 from exam_archive import CANARY, frames, table, write_archive, write_one_series, write_phase_files, write_study
 
 from CEKWorldLib.dataset import building
@@ -175,6 +176,14 @@ def test_studies_mixed_in_one_folder_are_rejected(tmp_path):
         write_study(tmp_path / "a" / "mixed", f"p{study}", study, frames(), prefix=f"s{study}_")
     outcomes = build(tmp_path / "a", tmp_path / "out", PLAN)
     assert all(outcome.status == "rejected" for outcome in outcomes)
+
+
+def test_an_exam_does_not_go_by_the_name_of_another_patient_in_its_folder(tmp_path):
+    write_one_series(tmp_path / "a", "somebody", frames())
+    other = {"PatientID": "nobody", "StudyInstanceUID": "1.2.826.0.1.3680043.8.498.78", "PixelSpacing": [2.7, 2.7]}
+    write_classic(tmp_path / "a", frames()[:1], lambda _: 1, "a_first", SeriesInstanceUID="1.2.3", **other)
+    (outcome,) = build(tmp_path / "a", tmp_path / "out", PLAN)
+    assert outcome.status == "rejected" and "another study" in outcome.reason
 
 
 def test_a_build_goes_on_where_it_was_stopped_and_makes_nothing_twice(archive, plan, built, tmp_path, monkeypatch):

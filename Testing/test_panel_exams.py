@@ -113,6 +113,17 @@ def test_times_belong_to_the_volumes_in_the_order_of_the_list_and_are_shown_with
     assert [round(float((frame - series.frames[1]).mean())) for frame in series.frames] == [10, 0, 20]
 
 
+def test_choosing_a_series_opens_what_it_needs_once(desktop):
+    box = desktop.ui.seriesGroupBox
+    desktop.parameters.inputNode = add_exam(desktop.scene)
+    assert box.collapsed
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    assert not box.collapsed
+    box.collapsed = True
+    desktop.parameters.seed = 7
+    assert box.collapsed
+
+
 def test_the_start_of_the_injection_can_be_told_for_a_series(desktop):
     desktop.ui.injectionEdit.setText("60")
     show_sequence(desktop)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,7 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.web.guard import guard, is_loopback
 from CEKWorldLib.web.launcher import Launcher
 from CEKWorldLib.web.page_state import Page
+from CEKWorldLib.web.proxy import Proxy
 from CEKWorldLib.web.serving import _stopped
 from CEKWorldLib.web.session_process import SessionProcess, SessionSettings
 from CEKWorldLib.web.session_start import Start
@@ -179,6 +181,50 @@ def test_on_loopback_a_page_that_points_its_own_name_here_is_refused():
 )
 def test_loopback_is_told_from_elsewhere(host, expected):
     assert is_loopback(host) is expected
+
+
+def test_a_browser_that_vanished_without_a_word_lets_its_session_go(monkeypatch):
+    monkeypatch.setattr("CEKWorldLib.web.proxy._HEARTBEAT_S", 0.2)
+    is_let_go = asyncio.Event()
+
+    async def serve_socket(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for _ in socket:
+            continue
+        is_let_go.set()
+        return socket
+
+    async def vanish() -> None:
+        async with ClientSession() as client, AsyncExitStack() as runners:
+            port = await served(runners, "/ws", serve_socket)
+            proxy = Proxy(client)
+
+            async def pass_on(request: web.Request) -> web.StreamResponse:
+                return await proxy.forward(request, port, "ws", "secret")
+
+            launcher = await served(runners, "/ws", pass_on)
+            reader, writer = await asyncio.open_connection("127.0.0.1", launcher)
+            writer.write(
+                b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            assert b"101" in await reader.readline()
+            await asyncio.wait_for(is_let_go.wait(), 10)
+            writer.close()
+
+    asyncio.run(vanish())
+
+
+async def served(runners: AsyncExitStack, path: str, handler: Callable) -> int:
+    """The port at which a handler answers until the runners are left."""
+    app = web.Application()
+    app.add_routes([web.get(path, handler)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    runners.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner.addresses[0][1]
 
 
 def test_passing_on_a_long_upload_has_no_time_limit():

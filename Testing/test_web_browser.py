@@ -29,6 +29,19 @@ SLICES = slice(2, 5)  # of the sample exam, through its lesion
 TIMES = "0:400:80"
 
 
+VIEWPORT = {"width": 1600, "height": 900}
+# Where the orange caption at the upper edge of the sagittal view begins and ends, and the width of the view.
+CAPTION = """() => {
+    const canvas = document.querySelector("canvas[data-view=Sagittal]");
+    const copy = new OffscreenCanvas(canvas.width, 30).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, 30);
+    const orange = [];
+    for (let i = 0; i < data.length; i += 4) if (data[i] - data[i + 2] > 80) orange.push((i / 4) % canvas.width);
+    return [Math.min(...orange), Math.max(...orange), canvas.width];
+}"""
+
+
 class Session:
     """A page of the viewer, in the user's words."""
 
@@ -169,6 +182,36 @@ def test_a_key_pressed_at_a_control_is_for_the_control(session):
     session.page.keyboard.press("ArrowRight")
     session.page.wait_for_timeout(300)
     assert session.get("time_s") == 80
+
+
+def test_a_menu_that_is_open_takes_the_keys(session):
+    session.page.locator(".speed").focus()
+    menu = session.page.locator(".v-overlay--active .v-list")
+    session.page.keyboard.press("Enter")
+    session.wait(lambda: menu.count() == 1, "the menu")
+    session.page.keyboard.press("ArrowDown")
+    session.page.wait_for_function("document.activeElement.matches('.v-list-item')")
+    session.page.keyboard.press(" ")
+    session.wait(lambda: session.get("speed") == 1, "the first speed")
+    assert not session.get("playing")
+    session.wait(lambda: menu.count() == 0, "the end of the menu")
+    session.page.locator(".speed").focus()
+    session.page.keyboard.press("Enter")
+    session.wait(lambda: menu.count() == 1, "the menu again")
+    session.page.keyboard.press("Escape")
+    session.wait(lambda: menu.count() == 0, "its end")
+    session.set(speed=20)
+
+
+def test_a_small_window_has_room_for_the_slider_and_does_not_cut_the_caption_off(session):
+    session.show(100.0)
+    session.page.set_viewport_size({"width": 1024, "height": 600})
+    session.page.wait_for_timeout(2000)
+    slider, bar = (session.page.locator(name).bounding_box() for name in (".time-slider", ".time-bar"))
+    left, right, width = session.page.evaluate(CAPTION)
+    session.page.set_viewport_size(VIEWPORT)
+    assert slider["width"] > 0.8 * bar["width"]
+    assert 3 < left < right < width - 3
 
 
 def test_a_painted_region_and_a_box_get_curves_and_classes_that_follow_the_drawing(session):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,8 +29,9 @@ def test_uploaded_names_cannot_leave_their_folder(name):
         inner_path(name)
 
 
-def test_uploaded_names_keep_their_folders():
-    assert inner_path("study/series 1/0001.dcm") == Path("study/series 1/0001.dcm")
+@pytest.mark.parametrize("name", ["study/series 1/0001.dcm", "exam 12:30.nrrd"])
+def test_uploaded_names_keep_their_folders_and_their_characters(name):
+    assert inner_path(name) == Path(name)
 
 
 class Told:
@@ -223,12 +225,35 @@ def test_a_damaged_archive_is_named_as_such_and_leaves_nothing(tmp_path, method)
     assert "archive is damaged" in page.values["error"] and page.values["upload_percent"] < 0
 
 
+def test_an_archive_without_files_is_named_as_such(tmp_path):
+    packed = io.BytesIO()
+    zipfile.ZipFile(packed, "w").close()
+    status, opened, page = uploaded(tmp_path, ("scan.zip", packed.getvalue()))
+    assert status == 400 and not opened and not list(tmp_path.iterdir())
+    assert page.values["error"] == "The archive holds no files; pack the exam anew."
+
+
+def test_an_exam_that_takes_long_to_read_does_not_replace_one_that_was_opened_after_it(tmp_path, monkeypatch):
+    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+    viewer = pytest.importorskip("CEKWorldLib.web.viewer", reason="slicer-core is not installed")
+    delays = {"slow.nrrd": 0.3, "quick.nrrd": 0.0}
+    monkeypatch.setattr(viewer, "open_exam", lambda path, _: time.sleep(delays[path.name]) or path.name)
+    shown: list[str] = []
+    opens = SimpleNamespace(page=Told(), _show=shown.append, _opening=asyncio.Lock())
+
+    async def open_both() -> None:
+        await asyncio.gather(*(viewer.Viewer.open(opens, tmp_path / name) for name in delays))
+
+    asyncio.run(open_both())
+    assert shown == ["slow.nrrd", "quick.nrrd"]
+
+
 def test_the_viewer_tells_whether_it_opened_an_exam(tmp_path):
     pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
     viewer = pytest.importorskip("CEKWorldLib.web.viewer", reason="slicer-core is not installed")
     exam, page, shown = tmp_path / "scan.nrrd", Told(), []
     sitk.WriteImage(sitk.GetImageFromArray(np.random.default_rng(0).uniform(1, 9, (3, 16, 16))), str(exam))
-    opens = SimpleNamespace(page=page, _show=shown.append)
+    opens = SimpleNamespace(page=page, _show=shown.append, _opening=asyncio.Lock())
     assert asyncio.run(viewer.Viewer.open(opens, exam)) and [one.name for one in shown] == ["scan.nrrd"]
     assert not asyncio.run(viewer.Viewer.open(opens, tmp_path / "gone.nrrd")) and len(shown) == 1
     assert "gone.nrrd does not exist" in page.values["error"]
@@ -246,6 +271,26 @@ def test_a_file_that_cannot_be_written_is_answered_with_the_reason(tmp_path):
     status, text = answered(downloads.routes(), "GET", "files/phases.seq.nrrd")
     assert status == 409 and "phases.seq.nrrd cannot be written (No such file or directory)" in text
     assert page.values == {"exporting": "", "error": text} and not list(tmp_path.iterdir())
+
+
+def test_a_download_that_the_browser_breaks_off_is_no_error(tmp_path, monkeypatch, caplog):
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from CEKWorldLib.web.downloads import Downloads
+
+    page = Told()
+    downloads = Downloads(page, tmp_path, lambda: None, lambda: None, lambda: [])  # type: ignore[arg-type, return-value]
+    monkeypatch.setitem(downloads._files, "phases.seq.nrrd", lambda: lambda path: path.write_bytes(bytes(50_000_000)))
+
+    async def break_off() -> None:
+        async with served(downloads.routes()) as address:
+            async with ClientSession() as client, client.get(f"{address}files/phases.seq.nrrd") as response:
+                await response.content.read(1000)
+                response.close()
+            while page.values["exporting"]:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(break_off(), 30))
+    assert not list(tmp_path.iterdir()) and not caplog.records and "error" in page.values and not page.values["error"]
 
 
 @pytest.mark.parametrize("name", ["phases.seq.nrrd", "dicom.zip"])

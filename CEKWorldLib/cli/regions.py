@@ -12,6 +12,7 @@ from scipy.ndimage import uniform_filter
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.grid import slice_axis
+from CEKWorldLib.exam.image_files import format_of, read_header, read_voxels
 from CEKWorldLib.exam.intensity import body_mask
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.simulation.labels import Label
@@ -40,15 +41,7 @@ def mask_regions(paths: Sequence[Path], volume: Volume) -> Regions:
     """
     regions: Regions = {}
     for path in paths:
-        try:
-            image = sitk.ReadImage(str(path))
-        except RuntimeError as error:
-            raise CEKWorldError(f"Cannot read the mask {path}; give it as NRRD or NIfTI.") from error
-        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1 or not _same_grid(image, volume):
-            raise CEKWorldError(
-                f"The mask {path} lies on another grid than the volume; export it with the volume as reference."
-            )
-        labels = sitk.GetArrayFromImage(image)
+        labels = _labels(path, volume)
         values = np.unique(labels[labels > 0])
         if not len(values):
             raise CEKWorldError(f"The mask {path} is empty; draw a region, or leave out --roi.")
@@ -91,7 +84,29 @@ def automatic_regions(volume: Volume, enhancement: np.ndarray) -> Regions:
     return {"strongest enhancement (3x3)": spot, "whole body": body}
 
 
-def _same_grid(image: sitk.Image, volume: Volume) -> bool:
+def _labels(path: Path, volume: Volume) -> np.ndarray:
+    format_name = format_of(path)
+    try:
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        reader = read_header(path, format_name) if format_name else _header_of_another_format(path)
+    except (OSError, RuntimeError) as error:
+        raise CEKWorldError(f"Cannot read the mask {path}; give it as NRRD or NIfTI.") from error
+    if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1 or not _same_grid(reader, volume):
+        raise CEKWorldError(
+            f"The mask {path} lies on another grid than the volume; export it with the volume as reference."
+        )
+    return sitk.GetArrayFromImage(read_voxels(reader, path, format_name or "an image"))
+
+
+def _header_of_another_format(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
+
+
+def _same_grid(image: sitk.ImageFileReader, volume: Volume) -> bool:
     """Within a tenth of a voxel, which is more than the rounding of text headers and less than a shift."""
     near = 0.1 * min(volume.spacing)
     return (

@@ -109,6 +109,8 @@ def run(args: argparse.Namespace) -> None:
     """Synthesizes and writes everything, or nothing."""
     if args.samples > 1 and args.steps == 0:
         raise CEKWorldError("Samples need --steps 1 or more: without steps every seed gives the regression mean.")
+    if args.cache and args.cache.resolve().is_relative_to(args.output.resolve()):
+        raise CEKWorldError("--cache lies in --output, which is replaced as a whole; name a folder outside of it.")
     # The output is refused before the minutes of work, and before PyTorch's seconds.
     with staged_folder(args.output, args.overwrite, _OWN) as staging:
         from CEKWorldLib.cli.contrast_series import prepare, results

@@ -23,6 +23,7 @@ from CEKWorldLib.exam.phase_files import phase_sets, phases_beside
 
 _PHASE_FOLDERS = ("images", "imagestr", "imagests")  # hold one folder or set of files for each patient
 _SUFFIXES = (".seq.nrrd", ".nrrd", ".nhdr", ".nii.gz", ".nii")
+MIXED = "The folder that holds all its images holds another study, too; give each study one folder of its own."
 _LOOKED_AT = 20  # files of a folder without an image among them make it no DICOM folder
 
 
@@ -167,5 +168,5 @@ def _studies(root: Path, studies: dict[tuple[str, str], list[Path]]) -> Iterator
             name,
             study or str(common),
             "dicom",
-            "Several studies lie in one folder; give each a folder of its own." if foreign else "",
+            MIXED if foreign else "",
         )

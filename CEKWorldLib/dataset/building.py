@@ -23,7 +23,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from CEKWorldLib.dataset.archive import Found, find_exams, stem
+from CEKWorldLib.dataset.archive import MIXED, Found, find_exams, stem
 from CEKWorldLib.dataset.cache import (
     DESCRIPTION,
     EXAMS,
@@ -290,12 +290,14 @@ class _Refused(CEKWorldError):
 
 
 def _read(job: _Job) -> tuple[TimeSeries, PhaseTimes]:
-    """Raises _Refused where the times are not known; what else it raises may quote names."""
+    """Raises _Refused where the times are not known or the study is another; what else it raises may quote names."""
     found, plan = job.found, job.plan
     if found.problem:
         raise _Refused(found.problem)
     row = plan.row(found)
     series = find_series_of(found.path, row.series or None, _check_stop)
+    if series.study not in ("", found.study):  # of another patient than the folder's first image, perhaps
+        raise _Refused(MIXED)
     try:
         times = timed(series, found.path, row, plan.rules)
     except CEKWorldError as error:

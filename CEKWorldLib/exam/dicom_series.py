@@ -257,5 +257,6 @@ def _found(scans: list[_Scan], notes: tuple[str, ...], name: str) -> FoundSeries
         made_by=first.made_by if first.kind.synthetic else {},
         acquisition=first.kind.acquisition,
         series_numbers=tuple(scan.number for scan in scans for _ in scan.phases),
+        study=first.kind.study,
         notes=notes + first.stack.notes,
     )

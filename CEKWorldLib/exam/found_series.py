@@ -26,6 +26,7 @@ class FoundSeries:
         synthetic: whether the file is marked as made by a model.
         acquisition: sequence settings.
         series_numbers: per phase, for DICOM.
+        study: StudyInstanceUID, for DICOM.
         notes: sentences for the user.
         made_by: as in `TimeSeries`.
     """
@@ -36,5 +37,6 @@ class FoundSeries:
     synthetic: bool = False
     acquisition: Acquisition = field(default_factory=Acquisition)
     series_numbers: tuple[str, ...] = ()
+    study: str = ""
     notes: tuple[str, ...] = ()
     made_by: Mapping[str, str] = field(default_factory=dict)

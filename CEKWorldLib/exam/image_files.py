@@ -94,13 +94,13 @@ def read_metadata(reader: sitk.ImageFileReader, path: Path, format_name: str) ->
 
 
 def read_voxels(reader: sitk.ImageFileReader, path: Path, format_name: str) -> sitk.Image:
-    """Reads what `read_header` opened; its size is to be judged before.
+    """Reads what `read_header`, or a reader of another format, opened; its size is to be judged before.
 
     Raises:
         CEKWorldError: damaged or truncated.
     """
     with _refusing_damage(path, format_name):
-        if format_name == "NRRD":
+        if format_name != "NIfTI":
             return reader.Execute()
         _check_length(reader, path)
         image, intercept = reader.Execute(), float(reader.GetMetaData("scl_inter"))

@@ -46,6 +46,7 @@ class InputSection:
         self._keys: list[str] = []
         self._gpus: list[Gpu] = []
         self._worker_device: str | None = None
+        self._input: Any | None = None  # the latest
         self._told_of: Any | None = None  # the input when times and injection were last used
         self._parameters: Parameters | None = None
         self._gpu_query = GpuQuery(self._take_gpus)
@@ -58,9 +59,10 @@ class InputSection:
         self._parameters = parameters
 
     def update(self) -> None:
-        """Shows the models there are, and the chosen one."""
+        """Shows the models there are, and the chosen one; what a series needs, as soon as one is chosen."""
         if self._parameters is None:
             return
+        self._open_for_series(self._parameters.inputNode)
         if self._told_of is not None and self._parameters.inputNode is not self._told_of:
             self.forget()
         entries = self._library.entries
@@ -133,6 +135,12 @@ class InputSection:
         if node is None or not is_series(node):
             raise CEKWorldError(_("Choose a sequence or a multi-volume, or check the volumes of the exam."))
         return node.GetName(), series_of(node, times, self._injection()), node
+
+    def _open_for_series(self, node: Any | None) -> None:
+        """Once for each choice: the user may close it again."""
+        if node is not self._input and node is not None and is_series(node):
+            self._ui.seriesGroupBox.collapsed = False
+        self._input = node
 
     def _injection(self) -> float | None:
         """Seconds from the first phase to the injection, where the user says so."""

@@ -58,7 +58,7 @@ class TrainingLog:
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:
-            header, *rows = list(csv.reader(file)) or [_COLUMNS]
+            header, *rows = list(csv.reader(file)) or [list(_COLUMNS)]
         whole = [row for row in rows if len(row) == len(header)]  # a process that was killed leaves half a row
         kept = [row for row in whole if row[0] != self.stage or int(row[1]) <= step]
         if len(kept) < len(rows):

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -156,10 +157,10 @@ async def _send(request: web.Request, path: Path) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{path.name}"'})
     response.content_length = path.stat().st_size
     await response.prepare(request)
-    with path.open("rb") as file:
+    with path.open("rb") as file, suppress(ConnectionError):  # the user may stop it in the browser
         while piece := file.read(_PIECE):
             await response.write(piece)
-    await response.write_eof()
+        await response.write_eof()
     return response
 
 

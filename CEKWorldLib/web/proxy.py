@@ -15,6 +15,7 @@ _OWN_HEADERS = {
     "transfer-encoding", "upgrade", "cookie", "accept-encoding",
 }  # fmt: skip
 _PIECE = 1 << 18
+_HEARTBEAT_S = 60.0  # a browser that vanished, as in a laptop's sleep, would keep its session for hours
 
 
 class Proxy:
@@ -57,7 +58,7 @@ class Proxy:
 
     async def _forward_socket(self, request: web.Request, url: str, secret: str) -> web.WebSocketResponse:
         # On one host, compressing pictures that are JPEG already only costs time.
-        browser = web.WebSocketResponse(max_msg_size=0, compress=False)
+        browser = web.WebSocketResponse(max_msg_size=0, compress=False, heartbeat=_HEARTBEAT_S)
         await browser.prepare(request)
         async with self._client.ws_connect(url, headers={SECRET_HEADER: secret}, max_msg_size=0) as server:
             ways = [asyncio.create_task(_pass_on(browser, server)), asyncio.create_task(_pass_on(server, browser))]

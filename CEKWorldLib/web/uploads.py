@@ -23,6 +23,7 @@ _SPARE_BYTES = 1 << 28  # of the disk, left for the session's own files
 # zipfile raises NotImplementedError for a compression it does not know, RuntimeError where a password is needed.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 _DAMAGED = "The archive is damaged or encrypted; pack the exam anew."
+_DRIVE = re.compile("[A-Za-z]:")
 _BESIDE = re.compile(r"(?!LIST|\.)[^/\\:%]+")  # the name of one file in the same folder
 
 
@@ -103,7 +104,7 @@ def inner_path(name: str) -> Path:
         CEKWorldError: it would lie outside.
     """
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or not path.name or _DRIVE.match(path.parts[0]):
         raise CEKWorldError("A file's name leads out of its folder; pack the exam anew.")
     return Path(*path.parts)
 
@@ -129,6 +130,8 @@ def _unpacked(archive: Path) -> Path:
     try:
         with zipfile.ZipFile(archive) as packed:
             members = [one for one in packed.infolist() if not one.is_dir()]
+            if not members:
+                raise CEKWorldError("The archive holds no files; pack the exam anew.")
             size = sum(one.file_size for one in members)
             if size + _SPARE_BYTES > shutil.disk_usage(archive.parent).free:
                 raise CEKWorldError(

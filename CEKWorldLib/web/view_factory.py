@@ -22,6 +22,7 @@ from trame_slicer.views import (
     ViewType,
 )
 
+from CEKWorldLib.web.page.part import spoken
 from CEKWorldLib.web.picture_stream import PictureStream
 from CEKWorldLib.web.view_window import PIXELS_OF_VOLUME, SliceWindow, VolumeWindow
 
@@ -59,7 +60,7 @@ class ViewFactory(IViewFactory):
         window = (VolumeWindow if is_volume else SliceWindow)(drawn, self._server.state, cursor)
         pictures = self._stream.add(name, window)
         self._place(name, cursor, drawn)
-        area = RcaViewAdapter(window, name, scheduler=pictures, do_schedule_render_on_interaction=False)
+        area = _Area(window, name, scheduler=pictures, do_schedule_render_on_interaction=False)
         if is_volume:
             area.max_pixel_count = PIXELS_OF_VOLUME
         drawn.set_scheduled_render(RcaRenderStrategy(pictures))
@@ -73,8 +74,9 @@ class ViewFactory(IViewFactory):
         ):
             # No display of its own: the canvas in it is drawn on by pictures.js.
             with RemoteControlledArea(
-                name=name, display="none", send_mouse_move=True, event_throttle_ms=(str(_MOUSE_EVERY_MS),)
-            ):
+                name=name, display="none", send_mouse_move=True, event_throttle_ms=(str(_MOUSE_EVERY_MS),),
+                raw_attrs=['role="img"', *spoken(f"{name} view")],
+            ):  # fmt: skip
                 html.Canvas(classes="picture", v_bind=f"{{ 'data-view': '{name}' }}")
             self._describe(self._server, name, view)
 
@@ -84,3 +86,11 @@ class ViewFactory(IViewFactory):
 
     def _get_slicer_view(self, view: AbstractView) -> AbstractView:
         return view
+
+
+class _Area(RcaViewAdapter):
+    """Tells its window of the browser's screen, too."""
+
+    def update_size(self, _origin: str, size: dict[str, float]) -> None:
+        self._rca.pixel_ratio = size.get("p", 1.0)
+        super().update_size(_origin, size)

@@ -13,6 +13,7 @@ PIXELS_OF_VOLUME = 120_000  # of a 3-D picture, which without a graphics card ta
 _PIXELS_IN_MOTION = 120_000  # as many as two cores draw and show 30 times a second
 _WORTHWHILE = 0.85  # hardly smaller pictures are hardly faster
 _DPI = 72  # VTK's own
+_CAPTION_WIDTH = 280  # of the page's pixels, in which "SYNTHETIC t=+87.5 s (preview)" has room
 
 
 class SliceWindow(RcaWindow):
@@ -25,9 +26,11 @@ class SliceWindow(RcaWindow):
 
     Attributes:
         waits: whether it is drawn only when time does not move.
+        pixel_ratio: pixels of the browser's screen for one of the page.
     """
 
     waits = False
+    pixel_ratio = 1.0
 
     def __init__(self, view: SliceView, state: State, cursor: str) -> None:
         super().__init__(view.render_window(), state=state, active_view_cursor=cursor)
@@ -38,6 +41,7 @@ class SliceWindow(RcaWindow):
     def process_resize_event(self, width: int, height: int) -> None:
         self.coarsen(False)
         self._size = (width, height)
+        self._size_texts()
         super().process_resize_event(width, height)
 
     def process_interaction_event(self, event: dict[str, Any]) -> None:
@@ -54,14 +58,20 @@ class SliceWindow(RcaWindow):
         self._scale = scale
         columns, rows = round(scale * width), round(scale * height)
         self._vtk_render_window.SetSize(columns, rows)
-        self._vtk_render_window.SetDPI(round(scale * _DPI))
+        self._size_texts()
         self._view.get_view_node().SetDimensions(columns, rows, 1)
+
+    def _size_texts(self) -> None:
+        """Makes texts as large on any screen, and smaller in a narrow view, which would cut the caption off."""
+        fitting = min(1.0, self._size[0] / self.pixel_ratio / _CAPTION_WIDTH)
+        self._vtk_render_window.SetDPI(round(self._scale * self.pixel_ratio * fitting * _DPI))
 
 
 class VolumeWindow(RcaWindow):
     """Draws a 3-D view offscreen; see ``SliceWindow``."""
 
     waits = True
+    pixel_ratio = 1.0
 
     def __init__(self, view: ThreeDView, state: State, cursor: str) -> None:
         super().__init__(view.render_window(), state=state, active_view_cursor=cursor)

@@ -77,6 +77,7 @@ class Viewer:
         for logic in _LOGICS:
             app.register_module_logic(logic())
         self._opened: OpenedExam | None = None
+        self._opening = asyncio.Lock()
         self._provenance: Provenance | None = None
         self.page = Page(server)
         self.scene = SceneSession(app.scene)
@@ -122,15 +123,16 @@ class Viewer:
         Returns:
             Whether it was opened; if not, the page shows why.
         """
-        self.page.set(opening=name or path.name, error="", playing=False)
-        try:
-            self._show(await asyncio.to_thread(open_exam, path, name))
-        except CEKWorldError as error:
-            self.page.fail(error)
-            return False
-        finally:
-            self.page.set(opening="")
-        return True
+        async with self._opening:  # else what takes longer to read would replace what was asked for after it
+            self.page.set(opening=name or path.name, error="", playing=False)
+            try:
+                self._show(await asyncio.to_thread(open_exam, path, name))
+            except CEKWorldError as error:
+                self.page.fail(error)
+                return False
+            finally:
+                self.page.set(opening="")
+            return True
 
     def synthesize(self) -> None:
         """Begins to synthesize, the slice on screen first."""

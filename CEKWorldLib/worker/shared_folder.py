@@ -133,8 +133,8 @@ class SharedFolder:
     def _full(self, size: int, error: OSError) -> OutOfMemory:
         free = shutil.disk_usage(self.path).free
         return OutOfMemory(
-            f"The temporary folder {self.path.parent} has {free / 1e9:.1f} GB free, but the images need "
-            f"{size / 1e9:.1f} GB ({error.strerror or error}); free some space, or name another folder in TMPDIR.",
+            f"The temporary folder {self.path.parent} has {free / 1e6:.0f} MB free, but the images need "
+            f"{size / 1e6:.0f} MB ({error.strerror or error}); free some space, or name another folder in TMPDIR.",
             need_bytes=size,
             free_bytes=free,
         )

@@ -74,7 +74,7 @@ _LAL_OFFICIAL = Consistency(alignment=6.0, axis="channel")
 _LDL_OFFICIAL = Consistency(difference=1.0, mode="official")
 _LAL = Consistency(alignment=6.0, axis="region")
 _LDL = Consistency(difference=50.0, mode="latent")
-_MEAN = Beginning(start="mean")
+_MEAN, _TEXT = Beginning(start="mean"), Beginning(time="text")
 BOTH = replace(_LDL, alignment=_LAL.alignment, axis=_LAL.axis)
 
 
@@ -104,7 +104,9 @@ ROWS: tuple[Row, ...] = (
     Row("mean-start-two-stage", "start at the mean; LAL, then LDL (ours)", _with_points(2), _MEAN),
     Row("baseline-weighted", "baseline, weighted error", (_PLAIN, _PLAIN), Beginning(weighted=True)),
     Row("mean-start-weighted", "start at the mean, weighted error", (_PLAIN, _PLAIN), replace(_MEAN, weighted=True)),
-    Row("baseline-text", "baseline, time as text", (_PLAIN, _PLAIN), Beginning(time="text")),
+    Row("baseline-text", "baseline, time as text", (_PLAIN, _PLAIN), _TEXT),
+    Row("two-stage-official-text", "LAL, then LDL (official), time as text", (_LAL_OFFICIAL, _LDL_OFFICIAL), _TEXT),
+    Row("two-stage-text", "LAL, then LDL (ours), time as text", _with_points(2), _TEXT),
     Row("mean-start-text", "start at the mean, time as text", (_PLAIN, _PLAIN), replace(_MEAN, time="text")),
 )
 

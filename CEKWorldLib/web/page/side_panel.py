@@ -107,7 +107,7 @@ def display_section(server: Server, fit: Callable[[], None]) -> None:
                 v3.VTooltip("Fit all views (F)", activator="parent", location="top")
         v3.VSelect(
             v_model=("overlay",), items=("overlays", _items(_OVERLAYS)), loading=("overlay_busy",),
-            disabled=("times_s.length < 3 || live",), classes="overlay mt-2", **_FIELD,
+            disabled=("times_s.length < 3 || live",), classes="overlay mt-2", raw_attrs=spoken("Overlay"), **_FIELD,
         )  # fmt: skip
         with html.Div(v_if="overlay === 'types'", classes="legend"):
             for kind, colour in PALETTES["standard"].items():

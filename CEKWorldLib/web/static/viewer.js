@@ -50,7 +50,8 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input:not([type=range]), textarea, [role=listbox]");
+    const typing = event.target.closest("input:not([type=range]), textarea")
+      || document.querySelector(".v-overlay--active .v-list"); // a menu that is open takes keys, and Esc closes it
     if (!window.trame || typing || isFor(event.target, event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (act(event)) {
       event.preventDefault();
