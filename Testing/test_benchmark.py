@@ -126,7 +126,7 @@ def test_tables_list_rows_in_order_with_their_intervals():
 
 def test_every_row_can_be_chosen_and_a_wrong_one_is_named():
     names = {row.name for row in ROWS}
-    assert len(names) == len(ROWS) and set(pictures.SHOWN) <= names | set(WITHOUT_FLOW)
+    assert len(names) == len(ROWS) and {*pictures.SHOWN, *pictures.TIME_AS_TEXT} <= names | set(WITHOUT_FLOW)
     assert [row.name for row in choose_rows(["two-stage", "baseline"])] == ["baseline", "two-stage"]
     with pytest.raises(CEKWorldError, match="nonsense.*baseline"):
         choose_rows(["nonsense"])

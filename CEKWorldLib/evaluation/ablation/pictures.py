@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +26,27 @@ SHOWN = (
     "baseline-weighted",
     "mean-start-weighted",
 )
+TIME_AS_TEXT = (REGRESSION["continuous"], REGRESSION["text"], "baseline", "baseline-text", "two-stage-text")
+"""A picture of curves of their own: where the time is words, neighbouring times have nothing in common."""
 _FRAMES = 7
 _COLOURS = REGION_COLOURS[:-1]  # black is the truth's
 Samples = Mapping[str, np.ndarray]
 
 
 def write_all(place: Workplace, titles: Mapping[str, str]) -> None:
-    """Writes ``strips-``, ``curves-`` and ``latents-ANATOMY.png`` of the rows that are done, from seed 0.
+    """Writes ``strips-``, ``curves-``, ``curves-text-`` and ``latents-ANATOMY.png`` of the rows done, from seed 0.
 
     Args:
         titles: of the rows.
     """
     for anatomy in STUDIES:
         exam = place.shown_exam(anatomy)
-        shown = _samples(place, anatomy, titles)
-        series = {title: arrays["enhancement"] for title, arrays in shown.items()}
-        write_strips(exam, series, place.folder / f"strips-{anatomy}.png")
+        shown = _samples(place, anatomy, SHOWN, titles)
+        write_strips(exam, _enhancement(shown), place.folder / f"strips-{anatomy}.png")
+        told = _samples(place, anatomy, TIME_AS_TEXT, titles)
         if exam.lesions:
-            write_curves(exam, series, place.folder / f"curves-{anatomy}.png")
+            write_curves(exam, _enhancement(shown), place.folder / f"curves-{anatomy}.png")
+            write_curves(exam, _enhancement(told), place.folder / f"curves-text-{anatomy}.png")
         latents = {k: v["latents"] for k, v in shown.items() if "latents" in v}
         if latents:
             write_latents(exam, latents, place.folder / f"latents-{anatomy}.png")
@@ -116,10 +119,16 @@ def write_latents(exam: HeldOutExam, latents: Samples, path: Path) -> None:
     save_png(figure, path, dpi=130)
 
 
-def _samples(place: Workplace, anatomy: str, titles: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
+def _enhancement(rows: Mapping[str, Samples]) -> Samples:
+    return {title: arrays["enhancement"] for title, arrays in rows.items()}
+
+
+def _samples(
+    place: Workplace, anatomy: str, names: Sequence[str], titles: Mapping[str, str]
+) -> dict[str, dict[str, np.ndarray]]:
     """Title to what a row left of the anatomy's exam: enhancement and, where it has them, latents."""
     shown = {}
-    for name in SHOWN:
+    for name in names:
         path = place.scores_file(name, None if name == ORACLE else 0).with_suffix(".safetensors")
         if path.exists():
             values = load_file(path)
