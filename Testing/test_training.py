@@ -249,13 +249,15 @@ def test_a_run_leaves_a_log_for_tables_and_tensorboard_and_a_sample_sheet(bank, 
     assert sheet.shape[0] > 300 and sheet[..., :3].std() > 0.1
 
 
-@pytest.mark.parametrize("mode", ["official", "latent"])
-@pytest.mark.parametrize("axis", ["channel", "region"])
 def logged_steps(folder: Path) -> tuple[list[int], list[int]]:
     """Steps of the decoder's term in log.csv, and as TensorBoard shows them."""
     events = EventAccumulator(str(folder / "tensorboard/d")).Reload()
     rows = csv.DictReader((folder / "log.csv").open())
     return [int(row["step"]) for row in rows], [event.step for event in events.Scalars("reconstruction")]
+
+
+def interrupted(_loop: Loop) -> None:
+    raise KeyboardInterrupt
 
 
 def test_steps_that_come_again_are_logged_once(bank, tmp_path, monkeypatch):
@@ -266,7 +268,7 @@ def test_steps_that_come_again_are_logged_once(bank, tmp_path, monkeypatch):
         return Loop(tiny_model(), stage, Schedule(6, 2, 2, 64), bank, tmp_path, "d", 0)
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(Loop, "_roll_back", lambda _: os.kill(os.getpid(), signal.SIGINT))
+        stopped.setattr(Loop, "_roll_back", interrupted)
         with pytest.raises(KeyboardInterrupt):
             loop(BreaksAt(3)).run()
     assert logged_steps(tmp_path)[0] == [1, 2, 3]
@@ -276,6 +278,8 @@ def test_steps_that_come_again_are_logged_once(bank, tmp_path, monkeypatch):
     assert logged_steps(tmp_path) == ([1, 2, 3, 4, 5, 6],) * 2
 
 
+@pytest.mark.parametrize("mode", ["official", "latent"])
+@pytest.mark.parametrize("axis", ["channel", "region"])
 def test_alignment_and_difference_join_the_flow(bank, mode, axis):
     stage = FlowStage(Consistency(alignment=6.0, axis=axis, difference=1.0, mode=mode, difference_share=1.0))
     model = tiny_model()

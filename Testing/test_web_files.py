@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ import SimpleITK as sitk
 pytest.importorskip("aiohttp", reason="aiohttp is not installed")
 
 from aiohttp import ClientSession, FormData, web
+from dicom_series_writer import write_classic
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.web.uploads import Uploads, inner_path
@@ -233,13 +235,53 @@ def test_an_archive_without_files_is_named_as_such(tmp_path):
     assert page.values["error"] == "The archive holds no files; pack the exam anew."
 
 
+def opening(viewer: type, page: Told, shown: list) -> SimpleNamespace:
+    """A viewer as far as opening goes."""
+    from CEKWorldLib.web.series_choice import SeriesChoice
+
+    opens = SimpleNamespace(page=page, choice=SeriesChoice(page), _show=shown.append, _opening=asyncio.Lock())
+    opens._read = partial(viewer._read, opens)
+    return opens
+
+
+@pytest.mark.parametrize("answer", ["T2", "", "another exam"])
+def test_the_user_is_asked_which_of_several_series_is_meant(tmp_path, answer):
+    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+    viewer = pytest.importorskip("CEKWorldLib.web.viewer", reason="slicer-core is not installed")
+    study, page, shown = tmp_path / "study", Told(), []
+    levels = {"T1": 100, "T2": 700}
+    for number, (name, level) in enumerate(levels.items(), 3):
+        voxels = np.random.default_rng(number).integers(level, level + 50, (1, 4, 16, 16)).astype(np.uint16)
+        tags = {"SeriesDescription": name, "EchoTime": 1.0 + 20.0 * (number - 3)}
+        write_classic(study / name, voxels, lambda _phase, number=number: number, **tags)
+    opens = opening(viewer.Viewer, page, shown)
+
+    async def choose() -> bool:
+        opened = asyncio.create_task(viewer.Viewer.open(opens, study))
+        while not page.values.get("series_choices"):
+            assert not opened.done(), page.values.get("error")
+            await asyncio.sleep(0.01)
+        choices = {one["title"]: one["value"] for one in page.values["series_choices"]}
+        assert list(choices) == [f"series {n} {name}: MR, 4 files of 16 x 16" for n, name in ((3, "T1"), (4, "T2"))]
+        assert page.values["series_of"] == "study"
+        if answer == "another exam":
+            assert not await viewer.Viewer.open(opens, tmp_path / "gone.nrrd")
+        else:
+            opens.choice.answer(list(choices.values())[1] if answer else "")
+        return await opened
+
+    assert asyncio.run(choose()) is (answer == "T2")
+    assert [float(one.series.frames.min()) >= levels["T2"] for one in shown] == [True] * (answer == "T2")
+    assert page.values["series_choices"] == []
+
+
 def test_an_exam_that_takes_long_to_read_does_not_replace_one_that_was_opened_after_it(tmp_path, monkeypatch):
     pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
     viewer = pytest.importorskip("CEKWorldLib.web.viewer", reason="slicer-core is not installed")
     delays = {"slow.nrrd": 0.3, "quick.nrrd": 0.0}
     monkeypatch.setattr(viewer, "open_exam", lambda path, _: time.sleep(delays[path.name]) or path.name)
     shown: list[str] = []
-    opens = SimpleNamespace(page=Told(), _show=shown.append, _opening=asyncio.Lock())
+    opens = opening(viewer.Viewer, Told(), shown)
 
     async def open_both() -> None:
         await asyncio.gather(*(viewer.Viewer.open(opens, tmp_path / name) for name in delays))
@@ -253,7 +295,7 @@ def test_the_viewer_tells_whether_it_opened_an_exam(tmp_path):
     viewer = pytest.importorskip("CEKWorldLib.web.viewer", reason="slicer-core is not installed")
     exam, page, shown = tmp_path / "scan.nrrd", Told(), []
     sitk.WriteImage(sitk.GetImageFromArray(np.random.default_rng(0).uniform(1, 9, (3, 16, 16))), str(exam))
-    opens = SimpleNamespace(page=page, _show=shown.append, _opening=asyncio.Lock())
+    opens = opening(viewer.Viewer, page, shown)
     assert asyncio.run(viewer.Viewer.open(opens, exam)) and [one.name for one in shown] == ["scan.nrrd"]
     assert not asyncio.run(viewer.Viewer.open(opens, tmp_path / "gone.nrrd")) and len(shown) == 1
     assert "gone.nrrd does not exist" in page.values["error"]

@@ -241,6 +241,18 @@ def _is_image_class(data: Dataset) -> bool:
     return UID(str(meta.get("MediaStorageSOPClassUID") or data.get("SOPClassUID") or "")).name.endswith("Image Storage")
 
 
+class SeveralSeries(CEKWorldError):
+    """A folder holds several MR series, and none was chosen.
+
+    Attributes:
+        series: SeriesInstanceUID of each, and what it is in words.
+    """
+
+    def __init__(self, message: str, series: list[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.series = series
+
+
 def choose_series(headers: Sequence[Header], path: Path, series: str | int | None) -> list[Header]:
     """The images of one MR series; arguments and errors as those of `find_series`.
 
@@ -258,9 +270,10 @@ def choose_series(headers: Sequence[Header], path: Path, series: str | int | Non
     else:
         matching = matching_series(groups, str(series).strip(), name)
     if len(matching) > 1:
-        raise CEKWorldError(
+        raise SeveralSeries(
             f"{name} holds several series; choose one by its SeriesNumber or the beginning of its SeriesInstanceUID: "
-            f"{listing(matching)}."
+            f"{listing(matching)}.",
+            _described(matching, with_words=True),
         )
     (chosen,) = matching.values()
     refuse_other_modality(chosen, name)
@@ -281,13 +294,25 @@ def shown_uid(uid: str) -> str:
 
 def listing(groups: dict[str, list[Header]]) -> str:
     """Series by number, with their size, for a message."""
+    shown = [line for _uid, line in _described(groups)]
+    return "; ".join(shown[:_LISTED]) + (f"; and {len(shown) - _LISTED} more" if len(shown) > _LISTED else "")
+
+
+def _described(groups: dict[str, list[Header]], with_words: bool = False) -> list[tuple[str, str]]:
+    """SeriesInstanceUID and description of each, by number.
+
+    Args:
+        groups: images by series.
+        with_words: take in what the scanner's user called it, which is not for messages: they may be kept.
+    """
     numbers = Counter(group[0].number for group in groups.values())
     lines = []
     for uid, group in groups.items():
         number, data = group[0].number, group[0].data
         # The UID is shown only where the number does not tell.
         label = f"series {number}" if number and numbers[number] == 1 else f"series {number or '?'} ({shown_uid(uid)})"
+        if with_words and data.get("SeriesDescription"):
+            label += f" {data.SeriesDescription}"
         files = f"{len(group)} file{'s' if len(group) > 1 else ''}"
-        lines.append((number.zfill(9), f"{label}: {group[0].modality}, {files} of {data.Columns} x {data.Rows}"))
-    shown = [line for _, line in sorted(lines)]
-    return "; ".join(shown[:_LISTED]) + (f"; and {len(shown) - _LISTED} more" if len(shown) > _LISTED else "")
+        lines.append((number.zfill(9), f"{label}: {group[0].modality}, {files} of {data.Columns} x {data.Rows}", uid))
+    return [(uid, line) for _number, line, uid in sorted(lines)]

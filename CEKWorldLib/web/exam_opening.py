@@ -44,33 +44,35 @@ class OpenedExam:
     notices: tuple[str, ...]
 
 
-def open_exam(path: Path, name: str = "") -> OpenedExam:
+def open_exam(path: Path, name: str = "", series: str | None = None) -> OpenedExam:
     """Reads a volume, a series, or the folder of a simulated exam.
 
     Args:
         path: NRRD, NIfTI, ``.seq.nrrd``, or a DICOM folder.
         name: shown to the user; by default the file's or folder's.
+        series: SeriesInstanceUID of the one that is meant, where a DICOM folder holds several.
 
     Raises:
+        SeveralSeries: a DICOM folder holds several that may be meant.
         CEKWorldError: one sentence on what is wrong with which file, and what to do.
     """
     if (path / _CASE).is_file():
         path = path / _CASE_VOLUME
     name = name or path.name
-    if _phases(path) >= _FEWEST:
-        series = read_series(path)
-        return OpenedExam(name, path, series, None, Provenance.of(series), None, series.notes)
+    if _phases(path, series) >= _FEWEST:
+        phases = read_series(path, series=series)
+        return OpenedExam(name, path, phases, None, Provenance.of(phases), None, phases.notes)
     facts = _case_facts(path)
-    exam = read_exam(path, facts.anatomy)
+    exam = read_exam(path, facts.anatomy, series)
     if facts.acquisition is not None:
         exam = Exam(exam.pre, facts.acquisition, facts.anatomy, path, exam.warnings)
     return OpenedExam(name, path, _single_phase(exam.pre), exam, None, facts.arrival_s, exam.warnings)
 
 
-def _phases(path: Path) -> int:
+def _phases(path: Path, series: str | None) -> int:
     """How many phases there are; one where it is no series, or what is wrong is for the other reader to say."""
     try:
-        return find_series_of(path).shape[0]
+        return find_series_of(path, series).shape[0]
     except CEKWorldError:
         return 1
 

@@ -20,6 +20,7 @@ class PageState:
         notices: sentences about the open exam.
         error: what went wrong last, for the user.
         opening: what is being opened, empty where nothing is.
+        series_of, series_choices: a folder with several series, and these, where the user is asked for one.
         upload_percent: of files on their way here; negative where there are none.
         time_s, first_s, last_s: of the slider.
         times_s: prepared times, the slider's ticks.
@@ -57,6 +58,8 @@ class PageState:
     notices: list[str] = field(default_factory=list)
     error: str = ""
     opening: str = ""
+    series_of: str = ""
+    series_choices: list[dict[str, str]] = field(default_factory=list)
     upload_percent: float = -1.0
     time_s: float = 0.0
     first_s: float = 0.0

@@ -33,13 +33,13 @@ class Uploads:
     Args:
         page: is told what goes wrong.
         folder: of the session.
-        open_path: opens what has come, told where it lies and what to call it; whether that succeeded.
+        open_path: opens what has come, one after another, told where it lies and what to call it; whether that
+            succeeded.
     """
 
     def __init__(self, page: Page, folder: Path, open_path: Callable[[Path, str], Awaitable[bool]]) -> None:
         self._page, self._folder, self._open = page, folder, open_path
         self._numbers = itertools.count(1)
-        self._opening = asyncio.Lock()
         self._opened: Path | None = None  # the folder of the exam that is open, where it was uploaded
 
     def routes(self) -> list[web.RouteDef]:
@@ -64,11 +64,11 @@ class Uploads:
                 raise
             self._page.set(error=str(error) if isinstance(error, CEKWorldError) else _unwritten(error))
             return web.Response(status=400)
-        async with self._opening:  # files may come at the same time, and are opened one after another
-            if await self._open(path, name):
-                self._opened, done = folder, self._opened
-            else:  # what was open stays open, and is exported from its own folder
-                done = folder
+        self._page.set(upload_percent=-1.0)  # the user may be asked something now
+        if await self._open(path, name):
+            self._opened, done = folder, self._opened
+        else:  # what was open stays open, and is exported from its own folder
+            done = folder
         if done is not None:
             shutil.rmtree(done, ignore_errors=True)
         return web.Response(status=204)

@@ -16,6 +16,7 @@ from trame_slicer import module as trame_slicer_module
 from trame_slicer.core import SlicerApp
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.dicom_files import SeveralSeries
 from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.scene.provenance import Provenance
@@ -31,6 +32,7 @@ from CEKWorldLib.web.page_state import Page, PageState
 from CEKWorldLib.web.region_control import RegionControl
 from CEKWorldLib.web.sample_frames import SampleFrames
 from CEKWorldLib.web.scrubber import Scrubber
+from CEKWorldLib.web.series_choice import SeriesChoice
 from CEKWorldLib.web.slice_views import AXIAL, SliceViews
 from CEKWorldLib.web.synthesis import Read, Synthesis, read_frame
 from CEKWorldLib.web.uploads import Uploads
@@ -80,6 +82,7 @@ class Viewer:
         self._opening = asyncio.Lock()
         self._provenance: Provenance | None = None
         self.page = Page(server)
+        self.choice = SeriesChoice(self.page)
         self.scene = SceneSession(app.scene)
         self.views = SliceViews(server, app, self.scene.caption, describe_view)
         self.scrubber = Scrubber(self.page, self.scene, self.views.stream)
@@ -123,16 +126,32 @@ class Viewer:
         Returns:
             Whether it was opened; if not, the page shows why.
         """
+        self.choice.answer("")  # a question that is still open is about what was asked for before
         async with self._opening:  # else what takes longer to read would replace what was asked for after it
             self.page.set(opening=name or path.name, error="", playing=False)
             try:
-                self._show(await asyncio.to_thread(open_exam, path, name))
+                opened = await self._read(path, name)
+                if opened is None:
+                    return False
+                self._show(opened)
             except CEKWorldError as error:
                 self.page.fail(error)
                 return False
             finally:
                 self.page.set(opening="")
             return True
+
+    async def _read(self, path: Path, name: str) -> OpenedExam | None:
+        """Asks for a series where there are several; None where the user wants none of them."""
+        try:
+            return await asyncio.to_thread(open_exam, path, name)
+        except SeveralSeries as several:
+            self.page.set(opening="")
+            series = await self.choice.ask(name or path.name, several)
+        if not series:
+            return None
+        self.page.set(opening=name or path.name)
+        return await asyncio.to_thread(open_exam, path, name, series)
 
     def synthesize(self) -> None:
         """Begins to synthesize, the slice on screen first."""

@@ -50,7 +50,7 @@ def build_page(viewer: Viewer) -> VAppLayout:
         _head()
         with html.Div(classes="viewer-body"):
             with html.Aside(classes="panel"):
-                exam_section()
+                exam_section(viewer.choice.answer)
                 synthesis_section(viewer.synthesize, viewer.synthesis.cancel)
                 display_section(server, viewer.views.fit)
                 region_section(viewer.regions.new_segment, viewer.regions.undo)

@@ -28,6 +28,7 @@ _TOOL_HINT = (
     "'Dragging in a view changes window and level.' : 'Paint over a lesion; the curve follows each stroke.' }}"
 )
 _WITHOUT_CURVES = "!regions.some((one) => one.type)"
+_SERIES = {"raw_attrs": ['aria-label="Series"']}
 _FIELD = {"density": "compact", "variant": "outlined", "hide_details": True}
 
 
@@ -39,11 +40,18 @@ def section(title: str) -> Iterator[None]:
         yield
 
 
-def exam_section() -> None:
+def exam_section(choose_series: Callable[[str], None]) -> None:
     """What is open, and opening something else; ``viewer.js`` sends the files."""
     with section("Exam"):
         html.Div("{{ opening ? 'Opening ' + opening + ' …' : (title || 'Nothing is open') }}", classes="exam-name")
         html.Div("{{ one }}", v_for="one in notices", key="one", classes="notice")
+        with html.Div(v_if="series_choices.length", classes="series-choice", role="group", **_SERIES):
+            html.Div("Which series of {{ series_of }}?")
+            html.Button(
+                "{{ one.title }}", v_for="one in series_choices", key="one.value", classes="series",
+                click=(choose_series, "[one.value]"),
+            )  # fmt: skip
+            html.Button("None of them", classes="series", click=(choose_series, "['']"))
         with html.Div(classes="row"):
             with html.Label(classes="file-button", title="NRRD, NIfTI, .seq.nrrd, or a zip of a DICOM folder"):
                 v3.VIcon("mdi-file-upload-outline", size="16")
