@@ -195,8 +195,9 @@ def test_a_menu_that_is_open_takes_the_keys(session):
     session.wait(lambda: session.get("speed") == 1, "the first speed")
     assert not session.get("playing")
     session.wait(lambda: menu.count() == 0, "the end of the menu")
-    session.page.wait_for_timeout(500)  # it fades out, and takes no key meanwhile
+    session.page.wait_for_timeout(800)  # it fades out, and takes no key meanwhile
     session.page.locator(".speed").focus()
+    session.page.wait_for_timeout(300)
     session.page.keyboard.press("Enter")
     session.wait(lambda: menu.count() == 1, "the menu again")
     session.page.keyboard.press("Escape")
