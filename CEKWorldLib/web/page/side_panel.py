@@ -28,7 +28,6 @@ _TOOL_HINT = (
     "'Dragging in a view changes window and level.' : 'Paint over a lesion; the curve follows each stroke.' }}"
 )
 _WITHOUT_CURVES = "!regions.some((one) => one.type)"
-_SERIES = {"raw_attrs": ['aria-label="Series"']}
 _FIELD = {"density": "compact", "variant": "outlined", "hide_details": True}
 
 
@@ -45,7 +44,7 @@ def exam_section(choose_series: Callable[[str], None]) -> None:
     with section("Exam"):
         html.Div("{{ opening ? 'Opening ' + opening + ' …' : (title || 'Nothing is open') }}", classes="exam-name")
         html.Div("{{ one }}", v_for="one in notices", key="one", classes="notice")
-        with html.Div(v_if="series_choices.length", classes="series-choice", role="group", **_SERIES):
+        with html.Div(v_if="series_choices.length", classes="series-choice", role="group", raw_attrs=spoken("Series")):
             html.Div("Which series of {{ series_of }}?")
             html.Button(
                 "{{ one.title }}", v_for="one in series_choices", key="one.value", classes="series",
