@@ -10,6 +10,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from CEKWorldLib.dicom.marking import Provenance
+from CEKWorldLib.dicom.phases import ExportedPhases, export_phases
+from CEKWorldLib.dicom.source import read_source
 from CEKWorldLib.exam.reading import read_exam
 from CEKWorldLib.exam.time_series import TimeSeries
 
@@ -69,6 +71,12 @@ def synthesized(folder: Path, times_s: tuple[float, ...] = TIMES_S) -> TimeSerie
     enhancement = np.random.default_rng(1).uniform(-0.1, 2.0, pre.shape)
     frames = np.stack([pre.voxels * (1 + enhancement * max(t, 0.0) / 240.0) for t in times_s]).astype(np.float32)
     return TimeSeries(frames, np.array(times_s), pre, synthetic=True)
+
+
+def exported_exam(folder: Path) -> ExportedPhases:
+    """A new exam with new UIDs, exported: more files than an archive is sent at once."""
+    write_exam(folder / "pre", slices=12)
+    return export_phases(synthesized(folder / "pre"), read_source(folder / "pre"), PROVENANCE, folder / "out")
 
 
 def images(folder: Path) -> list[list[pydicom.Dataset]]:
