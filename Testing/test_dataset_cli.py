@@ -45,6 +45,7 @@ def test_a_moved_exam_is_built_registered_checked_and_shown(tmp_path, capsys):
     assert "1 of 1 exams accepted" in capsys.readouterr().out
     (picture,) = pictures.iterdir()
     assert picture.stem == exam.record.name and plt.imread(picture)[..., :3].std() > 0.1
+    assert b"ACQUIRED" in picture.read_bytes()[:2000]
 
 
 def test_the_qiba_phantom_becomes_an_exam_of_its_own_signal(shared_data, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -208,6 +209,12 @@ def test_curve_plot_declares_itself_synthetic(tmp_path):
     image = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     assert min(image.shape[:2]) > 700
     assert b"SYNTHETIC" in path.read_bytes()[:2000]
+
+
+def test_dollars_in_the_words_of_a_user_are_no_formula(tmp_path):
+    words = "$\\frac$ of $5"
+    write_curve_plot(tmp_path / "curves.png", [replace(region("lesion", 1.0, True), name=words)], 20.0, (0, 360), words)
+    assert sheet_pixels(tmp_path / "sheet.png", head_like(), subtitle=words).any()
 
 
 def sheet_pixels(path: Path, volume: Volume, **changes) -> np.ndarray:

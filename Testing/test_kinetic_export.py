@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -83,6 +84,13 @@ def test_the_same_plot_is_the_same_file_and_the_cursor_changes_it(tmp_path):
     pictures = [matplotlib.image.imread(tmp_path / f"{name}.png") for name in "abc"]
     np.testing.assert_array_equal(pictures[0], pictures[1])
     assert (pictures[0] != pictures[2]).any() and min(pictures[0].shape[:2]) > 900
+
+
+def test_a_name_with_dollars_is_written_as_it_is(tmp_path):
+    named = [replace(result, name="$\\frac$ " + result.name) for result in results()]
+    write_kinetic_plot(tmp_path / "curves.svg", named, False)
+    text = (tmp_path / "curves.svg").read_text(encoding="utf-8")
+    assert text.count(r"$\frac$ lesion") == 1 and r"$\frac$ =muscle: weak enhancement" in text
 
 
 def test_a_picture_of_no_known_format_is_refused_and_leaves_nothing(tmp_path):

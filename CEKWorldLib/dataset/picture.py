@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from CEKWorldLib.dataset.cache import CachedExam
 from CEKWorldLib.exam.intensity import body_mask
-from CEKWorldLib.export.style import save_png
+from CEKWorldLib.export.style import ACQUIRED, RESEARCH, plain, save_picture
 
 _MOST_PHASES = 8
 _WINDOW = 1.3  # of the intensity scale: pre-contrast tissue ends near 1
@@ -33,10 +33,10 @@ def write_exam_picture(exam: CachedExam, path: Path) -> None:
         _image(figure.add_subplot(grid[1, column]), enhancement[index], _moved(exam, index))
     _curve(figure.add_subplot(grid[2, :]), pre, enhancement, np.array(record.times_s))
     figure.suptitle(
-        f"{record.name}, {record.split}, {record.layout}, slice {k + 1} of {len(exam.pre)}; "
+        f"{plain(record.name)}, {record.split}, {record.layout}, slice {k + 1} of {len(exam.pre)}; "
         f"times: {record.time_source}, zero: {record.zero_source}", fontsize=8,
     )  # fmt: skip
-    save_png(figure, path, dpi=100)
+    save_picture(figure, path, 100, f"{ACQUIRED}: {RESEARCH}")
 
 
 def _image(axes, image: np.ndarray, title: str) -> None:

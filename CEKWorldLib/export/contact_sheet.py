@@ -14,7 +14,7 @@ from scipy.ndimage import map_coordinates
 
 from CEKWorldLib.exam.grid import ModelGrid, View
 from CEKWorldLib.exam.volume import Volume
-from CEKWorldLib.export.style import CAUTION, SYNTHETIC, region_colour, save_png
+from CEKWorldLib.export.style import CAUTION, SYNTHETIC, plain, region_colour, save_png
 
 _GAP = 4  # pixels between cells
 _CELL_INCHES = 1.75
@@ -178,4 +178,5 @@ def _titles(figure: Figure, subtitle: str, window: str) -> None:
     line: dict[str, Any] = {"va": "center", "ha": "left"}
     figure.text(0.12 / width, 1 - 0.2 / height, SYNTHETIC, color="#ff8c42", fontsize=15, fontweight="bold", **line)
     figure.text(1.6 / width, 1 - 0.2 / height, CAUTION, color="#ff8c42", fontsize=9.5, **line)
-    figure.text(0.12 / width, 1 - 0.5 / height, f"{subtitle}    {window}".strip(), color="0.8", fontsize=9, **line)
+    origin = f"{plain(subtitle)}    {window}".strip()
+    figure.text(0.12 / width, 1 - 0.5 / height, origin, color="0.8", fontsize=9, **line)

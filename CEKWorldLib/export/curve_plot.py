@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from CEKWorldLib.export.curves import RegionCurve
-from CEKWorldLib.export.style import CAUTION, SYNTHETIC, WARNING_COLOUR, region_colour, save_png
+from CEKWorldLib.export.style import CAUTION, SYNTHETIC, WARNING_COLOUR, plain, region_colour, save_png
 
 
 def write_curve_plot(
@@ -58,13 +58,13 @@ def write_curve_plot(
     _legend(figure, curves)
     figure.text(0.085, 0.95, SYNTHETIC, color=WARNING_COLOUR, fontsize=15, fontweight="bold", va="center")
     figure.text(0.245, 0.95, CAUTION, color=WARNING_COLOUR, fontsize=9.5, va="center")
-    figure.text(0.085, 0.903, subtitle, color="0.3", fontsize=9, va="center")
+    figure.text(0.085, 0.903, plain(subtitle), color="0.3", fontsize=9, va="center")
     save_png(figure, path, dpi=160)
 
 
 def _legend(figure: Figure, curves: Sequence[RegionCurve]) -> None:
     handles = [
-        Line2D([], [], color=region_colour(i), linewidth=2.0, label=f"{fill(c.name, 24)}\n({_count(c.voxels)})")
+        Line2D([], [], color=region_colour(i), linewidth=2.0, label=f"{fill(plain(c.name), 24)}\n({_count(c.voxels)})")
         for i, c in enumerate(curves)
     ]
     handles.append(Line2D([], [], color="0.2", linewidth=2.0, marker="o", markersize=4, label="synthetic"))

@@ -18,6 +18,7 @@ from CEKWorldLib.export.style import (
     RESEARCH,
     SYNTHETIC,
     WARNING_COLOUR,
+    plain,
     region_colour,
     save_picture,
 )
@@ -150,7 +151,7 @@ def _legend(figure: Figure, results: Sequence[RoiResult]) -> None:
 def _label(result: RoiResult) -> str:
     """Name, size, and class: one where there is one curve, shares where there are samples of it."""
     size = f"{result.curve_voxels} of {result.voxels} voxels, {result.mode}"
-    lines = [fill(result.name, _TEXT_WIDTH), size]
+    lines = [fill(plain(result.name), _TEXT_WIDTH), size]
     if result.uncertainty:
         shares = sorted(result.uncertainty.type_shares.items(), key=lambda item: -item[1])
         named = ", ".join(f"{_word(kind)} {share:.0f} %" for kind, share in shares if share >= 0.5)
@@ -178,5 +179,5 @@ def _head(figure: Figure, synthetic: bool, height: float) -> None:
 def _notes(results: Sequence[RoiResult]) -> list[str]:
     """The definition, and what the reader must know of times and regions, as lines."""
     shared = results[0].statistics.notes
-    own = [f"{result.name}: {note}" for result in results for note in result.notes if note not in shared]
+    own = [f"{plain(result.name)}: {note}" for result in results for note in result.notes if note not in shared]
     return [line for note in (results[0].settings.description(), *shared, *own) for line in wrap(note, 150)]

@@ -25,6 +25,11 @@ def region_colour(index: int) -> str:
     return REGION_COLOURS[index % len(REGION_COLOURS)]
 
 
+def plain(text: str) -> str:
+    """A user's own words for a picture: between two dollars matplotlib would see a formula, or fail."""
+    return text.replace("$", r"\$")
+
+
 def mark_cell(cell: Axes, synthetic: bool) -> None:
     """Writes the origin of an image into its corner."""
     cell.text(
