@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.volume import Volume
+from CEKWorldLib.export import style
 from CEKWorldLib.export.contact_sheet import write_contact_sheet
 from CEKWorldLib.export.curve_plot import plot_times, write_curve_plot
 from CEKWorldLib.export.curves import RegionCurve, percent_enhancement
@@ -215,6 +216,16 @@ def test_dollars_in_the_words_of_a_user_are_no_formula(tmp_path):
     words = "$\\frac$ of $5"
     write_curve_plot(tmp_path / "curves.png", [replace(region("lesion", 1.0, True), name=words)], 20.0, (0, 360), words)
     assert sheet_pixels(tmp_path / "sheet.png", head_like(), subtitle=words).any()
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_letters_that_matplotlibs_own_font_lacks_come_from_the_machines_fonts(tmp_path, monkeypatch):
+    curve = replace(region("lesion", 1.0, True), name="lesion \u210a")  # a letter of STIX that DejaVu Sans lacks
+    with pytest.raises(UserWarning, match="Glyph 8458"):
+        write_curve_plot(tmp_path / "curves.png", [curve], 20.0, (0, 360))
+    monkeypatch.setattr(style, "FURTHER_FONTS", ("No such font", "STIXGeneral"))
+    write_curve_plot(tmp_path / "curves.png", [curve], 20.0, (0, 360))
+    assert (tmp_path / "curves.png").exists()
 
 
 def sheet_pixels(path: Path, volume: Volume, **changes) -> np.ndarray:

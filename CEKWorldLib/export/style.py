@@ -20,6 +20,13 @@ OUTLINE = "#ffd166"  # of a region on an image
 # Okabe and Ito's colours, which colour-blind readers tell apart (jfly.uni-koeln.de/color).
 REGION_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000")
 
+# Chinese, Japanese, Korean, Indic and Thai letters, which matplotlib's own font lacks, on Linux, Windows and macOS.
+FURTHER_FONTS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Noto Sans Devanagari", "Noto Sans Thai",
+    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Leelawadee UI",
+    "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Arial Unicode MS",
+)  # fmt: skip
+
 
 def region_colour(index: int) -> str:
     return REGION_COLOURS[index % len(REGION_COLOURS)]
@@ -47,6 +54,7 @@ def save_png(figure: Figure, path: Path | str, dpi: int) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    _find_letters(figure)
     with replacing(Path(path)) as temporary:
         FigureCanvasAgg(figure).print_figure(
             temporary,
@@ -71,8 +79,20 @@ def save_picture(figure: Figure, path: Path | str, dpi: int, title: str) -> None
     if form not in ("png", "svg"):
         raise CEKWorldError(f"{path.name} names no picture format; let it end in .png or .svg.")
     # SVG keeps text as text, to search and to edit, and no date, so that the same curve gives the same file.
+    _find_letters(figure)
     metadata = {"Title": title} | ({"Software": "CEKWorld"} if form == "png" else {"Creator": "CEKWorld", "Date": None})
     with replacing(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "CEKWorld"}):
         FigureCanvasAgg(figure).print_figure(
             temporary, format=form, dpi=dpi, facecolor=figure.get_facecolor(), metadata=metadata
         )
+
+
+def _find_letters(figure: Figure) -> None:
+    """Puts the machine's fonts behind matplotlib's own where a name is not in Latin letters alone."""
+    from matplotlib import font_manager, rcParams
+    from matplotlib.text import Text
+
+    words = [text for text in figure.findobj(Text) if not text.get_text().isascii()]
+    installed = set(font_manager.get_font_names()) if words else set()
+    for text in words:
+        text.set_fontfamily([*rcParams["font.family"], *(name for name in FURTHER_FONTS if name in installed)])
