@@ -139,6 +139,26 @@ def test_the_least_recently_used_entry_goes_first(tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 25_000
 
 
+def test_an_entry_that_may_only_be_read_is_used_and_stays(tmp_path, monkeypatch):
+    """As that of another user in the cache of a group."""
+    run(tmp_path)
+
+    def denied(*_arguments, **_options):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", denied)
+    assert not was_synthesized(run(tmp_path)) and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_part_of_an_entry_that_a_killed_process_left_makes_room(tmp_path):
+    cache = DiskCache(tmp_path, limit_bytes=25_000)
+    left = tmp_path / f".{cache._path('a').name}.4711.part"  # as ``write_archive`` names it
+    left.write_bytes(bytes(20_000))
+    os.utime(left, (1e9, 1e9))
+    cache.store("b", {"block": torch.zeros(10_000, dtype=torch.uint8)})
+    assert not left.exists() and cache.load("b") is not None
+
+
 def test_an_entry_larger_than_the_cache_leaves_it_alone(tmp_path):
     cache = DiskCache(tmp_path, limit_bytes=25_000)
     cache.store("a", {"block": torch.zeros(10_000)[:2000].clone()})

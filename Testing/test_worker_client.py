@@ -283,6 +283,26 @@ def test_an_exam_that_is_refused_takes_what_waited_for_it_along(play):
     assert play.worker.count(Synthesize) == 1
 
 
+def test_an_exam_whose_frames_find_no_room_is_not_shown_in_the_place_of_the_one_before(play, monkeypatch):
+    """The worker has the new exam, so frames of it would be taken for those of the exam on screen."""
+
+    def full(*_arguments):
+        raise OutOfMemory("The temporary folder is full.")
+
+    folder = SharedFolder(Path(play.worker.last(Open).folder))
+    on_screen = play.client.frame(30.0)
+    play.give_frame(7)
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedFolder, "create_frames", full)
+        refused = play.client.prepare(Voxels(np.ones(SHAPE, np.float32), Geometry(SHAPE)))
+        play.worker.say(Prepared(play.worker.last(Prepare).id, Geometry(SHAPE), 0))
+    assert isinstance(refused.exception(timeout=0), OutOfMemory)
+    play.synthesize()
+    assert "no exam" in str(play.client.frame(60.0).exception(timeout=0))
+    assert (on_screen.result(timeout=0).voxels == 7).all() and list(folder.path.iterdir()) == []
+    assert play.prepare().result(timeout=0).geometry.shape == SHAPE
+
+
 def test_frames_that_do_not_fit_on_the_disk_are_refused_with_need_and_free(tmp_path):
     folder = SharedFolder.create(tmp_path)
     with pytest.raises(OutOfMemory, match="TMPDIR") as caught:

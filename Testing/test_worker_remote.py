@@ -220,9 +220,17 @@ def test_a_viewer_uses_a_host_only_where_the_environment_names_one(monkeypatch):
     assert configured() == ("-m", "CEKWorldLib.worker.remote", "wss://gpu.example:8471")
 
 
-def test_a_token_that_can_be_guessed_is_refused(monkeypatch):
-    monkeypatch.setenv(TOKEN_VARIABLE, "hospital")
-    with pytest.raises(CEKWorldError, match="fewer than 16 characters"):
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("hospital", "fewer than 16 characters"),
+        ("Krankenhausschlüssel", "outside of ASCII"),
+        (TOKEN + "\n", "white space"),
+    ],
+)
+def test_a_token_that_can_be_guessed_or_that_no_header_carries_is_refused(monkeypatch, token, reason):
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
+    with pytest.raises(CEKWorldError, match=reason):
         access.token()
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,11 @@ class DiskCache:
             return None
         try:
             tensors, _ = read_archive(path)
-            os.utime(path)  # the time of last use, which eviction goes by
-        except (CEKWorldError, OSError):
+        except CEKWorldError:
             _remove(path)
             return None
+        with suppress(OSError):  # another user's entry, or a folder that may only be read
+            os.utime(path)  # the time of last use, which eviction goes by
         return tensors
 
     def store(self, key: str, tensors: Mapping[str, Tensor]) -> None:
@@ -64,9 +66,12 @@ class DiskCache:
         return self.folder / f"{key}{_SUFFIX}"
 
     def _evict(self, limit_bytes: int) -> None:
-        """Drops the least recently used entries until the rest is within the limit."""
+        """Drops the least recently used entries until the rest is within the limit.
+
+        Among them is the part of an entry that a killed process left, which is of no use.
+        """
         entries = []
-        for path in self.folder.glob(f"*{_SUFFIX}"):
+        for path in self.folder.glob(f"*{_SUFFIX}*"):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process has just dropped it

@@ -91,7 +91,7 @@ class Job(ABC):
         try:
             result = self.finish(reply)
         except CEKWorldError as error:
-            self.refuse(error)
+            self.fail(error)
             return
         if not self.future.cancelled():
             self.future.set_result(result)
@@ -133,10 +133,11 @@ class PrepareJob(Job):
 
     def finish(self, reply: Prepared) -> Prepared:
         held = self.holdings
-        exam = SharedExam.create(held.folder, self._request, reply, held.slots)
         if held.exam is not None:
             held.exam.discard()
-        held.exam, held.finished, held.run_read = exam, None, 0
+        # First, for the worker has let go of the one before even if there is no room for this one's frames.
+        held.exam, held.finished, held.run_read = None, None, 0
+        held.exam = SharedExam.create(held.folder, self._request, reply, held.slots)
         return reply
 
     def abandon(self) -> None:

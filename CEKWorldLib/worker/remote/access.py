@@ -26,9 +26,14 @@ def token() -> str:
     """The token in the environment, empty where there is none. Options would show in the list of processes.
 
     Raises:
-        CEKWorldError: it is short enough to be guessed.
+        CEKWorldError: it is short enough to be guessed, or has characters that a header cannot carry.
     """
     found = os.environ.get(TOKEN_VARIABLE, "")
+    if not (found.isascii() and found.isprintable() and found == found.strip()):
+        raise CEKWorldError(
+            f"The token in {TOKEN_VARIABLE} has letters outside of ASCII, or begins or ends with white space; "
+            "use Latin letters, digits and -_."
+        )
     if 0 < len(found) < _SHORTEST_TOKEN:
         raise CEKWorldError(
             f"The token in {TOKEN_VARIABLE} has fewer than {_SHORTEST_TOKEN} characters; make one with: "

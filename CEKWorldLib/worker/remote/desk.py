@@ -62,6 +62,7 @@ class Desk:
         self._incoming = _Incoming(folder, settings.largest_exam_bytes)
         self._frames: tuple[str, np.ndarray] | None = None
         self._reads: dict[int, np.ndarray] = {}  # where a frame is written to; a new exam may come before it is
+        self._coming: dict[int, tuple[str, np.ndarray]] = {}  # of exams the worker has not taken yet
         self._masks: dict[int, str] = {}
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._unanswered: set[int] = set()
@@ -148,8 +149,9 @@ class Desk:
             case Prepare():
                 if request.geometry is None:
                     raise CEKWorldError("The GPU host takes voxels, not the names of files.")
-                name = f"exam-{request.id}.f32"
+                name = _exam_file(request.id)
                 self._incoming.save(name, 4 * _voxels(request.geometry.shape))
+                self._make_room(request, name)
                 return replace(request, path=None, series=None, voxels_file=name)
             case ReadCurve():
                 name = f"mask-{request.id}.u8"
@@ -176,8 +178,8 @@ class Desk:
                 event = decode(line)
                 if not isinstance(event, (Hello, Progress)):
                     self._unanswered.discard(event.id)
-                if isinstance(event, Prepared):
-                    event = self._take_exam(event)
+                if isinstance(event, (Prepared, Failed)) and event.id in self._coming:
+                    self._take_exam(event)
                 elif isinstance(event, FrameReady):
                     for piece in pieces(self._reads.pop(event.id)[_SLOT]):
                         await self._connection.send(piece)
@@ -189,19 +191,33 @@ class Desk:
         except ConnectionClosed:
             return  # as the other direction finds too
 
-    def _take_exam(self, prepared: Prepared) -> Prepared | Failed:
-        """Makes room for the frames of an exam that the worker has taken, in place of the one before."""
-        if self._frames is not None:
-            self._folder.discard(self._frames[0])
-        for exam in self._folder.path.glob("exam-*.f32"):
-            self._folder.discard(exam.name)  # the worker has read it
-        name = f"frames-{prepared.id}.f32"
+    def _make_room(self, request: Prepare, exam: str) -> None:
+        """Makes room for the frames of an exam before the worker takes it: else it would go on with an exam that the
+        reader was told is refused.
+
+        Raises:
+            OutOfMemory: the disk is full; of the exam nothing is left.
+        """
+        assert request.geometry is not None
+        name, shape = f"frames-{request.id}.f32", request.geometry.shape
         try:
-            self._frames = name, self._folder.create_frames(name, prepared.geometry.shape, _SLOT + 1)
-            self._folder.allocate_frame(name, prepared.geometry.shape, _SLOT)
-        except OutOfMemory as error:
-            return _refused(prepared.id, error)
-        return prepared
+            self._coming[request.id] = name, self._folder.create_frames(name, shape, _SLOT + 1)
+            self._folder.allocate_frame(name, shape, _SLOT)
+        except OutOfMemory:
+            self._coming.pop(request.id, None)
+            self._folder.discard(name)
+            self._folder.discard(exam)
+            raise
+
+    def _take_exam(self, answer: Prepared | Failed) -> None:
+        """Puts an exam in the place of the one before, where the worker has taken it."""
+        assert answer.id is not None
+        gone: tuple[str, np.ndarray] | None = self._coming.pop(answer.id)
+        if isinstance(answer, Prepared):
+            gone, self._frames = self._frames, gone
+        if gone is not None:
+            self._folder.discard(gone[0])
+        self._folder.discard(_exam_file(answer.id))  # the worker has read it
 
 
 class _Incoming:
@@ -245,6 +261,10 @@ class _Incoming:
             self._path.unlink(missing_ok=True)
             raise ProtocolError("The voxels that arrived are not those of the request.")
         self._path.replace(self._folder.file(name))
+
+
+def _exam_file(id: int) -> str:
+    return f"exam-{id}.f32"
 
 
 def _refused(id: int, error: CEKWorldError) -> Failed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -17,6 +16,7 @@ from websockets.http11 import Request, Response
 
 from CEKWorldLib.worker.remote import access
 from CEKWorldLib.worker.remote.desk import Desk
+from CEKWorldLib.worker.remote.private_folder import private_folder
 from CEKWorldLib.worker.remote.seats import Seats
 from CEKWorldLib.worker.remote.settings import HostSettings
 from CEKWorldLib.worker.remote.wire import LARGEST_MESSAGE_BYTES, SESSION_HEADER, TOKEN_VARIABLE, Closed
@@ -38,8 +38,8 @@ async def run(settings: HostSettings, on_ready: Callable[[str], None] = lambda u
         OSError: the address cannot be listened at.
     """
     tls = access.server_tls(settings.address, settings.token, settings.certificate, settings.key, settings.plain)
-    with tempfile.TemporaryDirectory(prefix="cekworld-host-", dir=settings.temporary) as root:
-        host = _Host(settings, Path(root))
+    with private_folder(settings.temporary) as root:
+        host = _Host(settings, root)
         async with serve(
             host.attend,
             settings.address,
@@ -84,9 +84,17 @@ class _Host:
             sentence = f"The GPU host serves {self._settings.readers} readers, as many as it can; try again later."
             await connection.close(Closed.FULL, sentence)
             return
+        try:
+            folder = SharedFolder.create(self._root)
+        except OSError as error:
+            self._seats.leave(cache, connection, has_finished=False)
+            _log.error("reader %d: no folder for his images (%s)", number, error.strerror)
+            sentence = f"The GPU host has no place for a reader's images ({error.strerror}); ask who runs it."
+            await connection.close(Closed.FULL, sentence)
+            return
         begun = time.monotonic()
         _log.info("reader %d: connected from %s", number, connection.remote_address[0])
-        desk = Desk(connection, self._settings, SharedFolder.create(self._root), cache)
+        desk = Desk(connection, self._settings, folder, cache)
         try:
             await desk.serve()
         finally:

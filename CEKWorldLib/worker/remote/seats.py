@@ -24,6 +24,7 @@ class Seats:
         self._root = root
         self._keep_s = keep_s
         self._taken: dict[Path, ServerConnection] = {}
+        self._expiries: dict[Path, asyncio.TimerHandle] = {}  # of readers who may return
 
     def take(self, session: str, connection: ServerConnection) -> Path | None:
         """Seats a reader.
@@ -41,6 +42,8 @@ class Seats:
         elif len(self._taken) >= self._count:
             return None
         self._taken[cache] = connection
+        if cache in self._expiries:
+            self._expiries.pop(cache).cancel()
         return cache
 
     def leave(self, cache: Path, connection: ServerConnection, has_finished: bool) -> None:
@@ -51,8 +54,8 @@ class Seats:
         if has_finished:
             shutil.rmtree(cache, ignore_errors=True)
         else:
-            asyncio.get_running_loop().call_later(self._keep_s, self._forget, cache)
+            self._expiries[cache] = asyncio.get_running_loop().call_later(self._keep_s, self._forget, cache)
 
     def _forget(self, cache: Path) -> None:
-        if cache not in self._taken:
-            shutil.rmtree(cache, ignore_errors=True)
+        del self._expiries[cache]
+        shutil.rmtree(cache, ignore_errors=True)

@@ -91,8 +91,8 @@ class RemoteService:
             return self._ask(request, is_cancelled)
         except CEKWorldError as error:
             return Failed(request.id, "input", str(error))
-        except ConnectionClosed:
-            return Failed(request.id, "died", "The connection to the GPU host was lost.")
+        except ConnectionClosed as closed:
+            return Failed(request.id, "died", _farewell(closed) or "The connection to the GPU host was lost.")
         except Exception as error:  # else this thread would end, and whoever waits for an answer wait for ever
             traceback.print_exception(error, file=sys.stderr)
             message = f"Something went wrong that should not ({type(error).__name__}); please report it with the log."
@@ -236,8 +236,8 @@ class RemoteService:
 
     def _lost(self, closed: ConnectionClosed) -> None:
         """Ends the session where the host said so, else this process, which the viewer then starts again."""
-        if closed.rcvd is not None and is_final(closed.rcvd.code):
-            self._send(Failed(None, "died", closed.rcvd.reason))
+        if reason := _farewell(closed):
+            self._send(Failed(None, "died", reason))
         else:
             os._exit(CONNECTION_LOST)  # at once: the shared folder is the viewer's, and stays
 
@@ -252,6 +252,11 @@ class RemoteService:
             self._send(event)
         elif event.id in self._replies:
             self._replies.pop(event.id).set_result(event)
+
+
+def _farewell(closed: ConnectionClosed) -> str | None:
+    """Why the host ended the session, where it did and coming back at once would be of no use."""
+    return closed.rcvd.reason if closed.rcvd is not None and is_final(closed.rcvd.code) else None
 
 
 class _Arriving:
