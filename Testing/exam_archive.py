@@ -31,18 +31,12 @@ def write_study(folder: Path, patient: str, study: str, phases: np.ndarray, **ta
         write_classic(folder / name, phase[None], lambda _phase, index=index: index + 3, **(series | tags))
 
 
-def write_one_series(folder: Path, patient: str, phases: np.ndarray) -> None:
+def write_one_series(folder: Path, patient: str, phases: np.ndarray, **tags) -> None:
     """A DICOM study with all phases in one series, whose header tells the injection."""
-    write_classic(
-        folder,
-        phases,
-        PatientID=patient,
-        StudyInstanceUID="1.2.826.0.1.3680043.8.498.77",
-        AcquisitionTime=lambda phase, _k: clock(NOON + TIMES_S[phase]),
-        ContrastBolusStartTime=clock(NOON),
-        PixelSpacing=[2.7, 2.7],
-        MagneticFieldStrength=1.5,
-    )
+    series = {"PatientID": patient, "StudyInstanceUID": "1.2.826.0.1.3680043.8.498.77"}
+    series |= {"AcquisitionTime": lambda phase, _k: clock(NOON + TIMES_S[phase]), "ContrastBolusStartTime": clock(NOON)}
+    series |= {"PixelSpacing": [2.7, 2.7], "MagneticFieldStrength": 1.5}
+    write_classic(folder, phases, **(series | tags))
 
 
 def write_phase_files(folder: Path, exam: str, phases: np.ndarray) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from contrast_phantom import TIMES_S
-from dicom_series_writer import write_classic
-from exam_archive import CANARY, frames, table, write_archive, write_one_series, write_phase_files, write_study
+from dicom_series_writer import clock, write_classic
+from exam_archive import CANARY, NOON, frames, table, write_archive, write_one_series, write_phase_files, write_study
 
 from CEKWorldLib.dataset import building
+from CEKWorldLib.dataset.archive import Found, find_exams
 from CEKWorldLib.dataset.building import BuildProgress, Plan, build, private_folder
 from CEKWorldLib.dataset.cache import open_exams
 from CEKWorldLib.dataset.identity import Anonymizer, Fractions
@@ -134,6 +135,13 @@ def test_an_exam_whose_injection_nobody_tells_is_rejected_with_the_way_out(tmp_p
     (outcome,) = build(tmp_path / "a", tmp_path / "out", replace(PLAN, rules=TimingRules()))
     assert outcome.status == "rejected" and "--first-post" in outcome.reason
     assert open_exams(tmp_path / "out") == []
+
+
+def test_an_injection_time_that_cannot_be_used_is_rejected_with_the_reason(tmp_path):
+    write_one_series(tmp_path / "a", "p", frames(), ContrastBolusStartTime=clock(NOON + 9000.0))
+    (outcome,) = build(tmp_path / "a", tmp_path / "out", replace(PLAN, rules=TimingRules()))
+    assert "ContrastBolusStartTime lies 151 minutes from the first phase" in outcome.reason
+    assert "--first-post" in outcome.reason
 
 
 def test_nifti_without_a_table_is_rejected_and_a_times_file_beside_it_is_believed(tmp_path):
@@ -268,6 +276,36 @@ def test_exams_that_may_not_be_read_are_not_taken_for_withdrawn(tmp_path, monkey
     with pytest.raises(CEKWorldError, match="archive/b.*Permission denied"):
         build(tmp_path / "archive", tmp_path / "out", PLAN)
     assert len(open_exams(tmp_path / "out")) == 2
+
+
+def test_folders_that_links_lead_to_are_searched_each_once(tmp_path):
+    archive, store = tmp_path / "a", tmp_path / "store"
+    for name in ("1", "2"):
+        write_one_series(store / name, f"p{name}", frames(int(name)))
+    write_phase_files(archive / "own", "X", frames(3))
+    for link, target in {"1": store / "1", "all": store, "0": archive / "own", "up": tmp_path}.items():
+        (archive / link).symlink_to(target)
+    (store / "round").symlink_to(store)
+    assert [found.path.relative_to(archive).as_posix() for found in find_exams(archive)] == [
+        "1",
+        "all/2",
+        "own/X_0000.nii.gz",
+    ]
+
+
+def test_an_exam_whose_file_goes_away_is_rejected_and_the_others_are_made(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        write_one_series(tmp_path / "archive" / name, name, frames())
+
+    real = Found.files
+
+    def listed_before(found):
+        return [*real(found), found.path / "gone.dcm"] if found.path.name == "a" else real(found)
+
+    monkeypatch.setattr(Found, "files", listed_before)
+    outcomes = build(tmp_path / "archive", tmp_path / "out", PLAN)
+    assert {o.status: o.reason for o in outcomes} == {"accepted": "", "rejected": building.VANISHED}
+    assert "gone.dcm: No such file" in (private_folder(tmp_path / "out") / "sources.csv").read_text()
 
 
 def test_a_full_disk_ends_the_build_and_is_no_fault_of_the_exam(tmp_path, monkeypatch):

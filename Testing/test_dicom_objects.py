@@ -13,6 +13,7 @@ import pytest
 from dciodvfy import complaints
 from dicom_exam import NAME, NORMAL, PATIENT_ID, PROVENANCE, START, STEP_MM, synthesized, write_exam
 
+from CEKWorldLib.dicom.anonymize import anonymized
 from CEKWorldLib.dicom.codes import QUANTITIES
 from CEKWorldLib.dicom.parametric_maps import parametric_map
 from CEKWorldLib.dicom.phases import export_phases
@@ -296,3 +297,18 @@ def test_objects_on_exported_phases_name_the_scanner_and_not_this_software(sourc
     made = region_segmentation(read_source(phase), read_exam(phase).pre, regions(read_exam(phase).pre), PROVENANCE)
     synthesizer, scanner = made.ContributingEquipmentSequence
     assert (synthesizer.Manufacturer, scanner.Manufacturer) == ("CEKWorld project", "Scanner maker")
+
+
+def test_anonymous_objects_on_exported_phases_name_the_scanner_and_not_its_place(source, exam, tmp_path):
+    phase = export_phases(synthesized(exam), source, PROVENANCE, tmp_path).folder / "phase_003"
+    grid = read_exam(phase).pre
+    made = region_segmentation(anonymized(read_source(phase)), grid, regions(grid), PROVENANCE)
+    assert made.ContributingEquipmentSequence[1].Manufacturer == "Scanner maker"
+    assert CANARY not in str(made)
+
+
+def test_objects_on_exported_phases_of_an_unknown_scanner_name_none(exam, tmp_path):
+    phase = export_phases(synthesized(exam), new_study(), PROVENANCE, tmp_path).folder / "phase_003"
+    grid = read_exam(phase).pre
+    made = region_segmentation(read_source(phase), grid, regions(grid), PROVENANCE)
+    assert [item.Manufacturer for item in made.ContributingEquipmentSequence] == ["CEKWorld project"]

@@ -114,6 +114,17 @@ def test_subfolders_other_files_and_second_copies_do_no_harm(tmp_path):
     assert np.array_equal(read_exam(tmp_path).pre.voxels, voxels)
 
 
+def test_a_series_is_found_where_links_lead_and_only_once(tmp_path):
+    voxels = slices()
+    write(tmp_path / "store" / "S1", voxels)
+    (tmp_path / "store" / "round").symlink_to(tmp_path / "store")
+    study = tmp_path / "study"
+    study.mkdir()
+    for link in ("S1", "again"):
+        (study / link).symlink_to(tmp_path / "store")
+    assert np.array_equal(read_exam(study).pre.voxels, voxels)
+
+
 def test_each_slice_is_rescaled_by_its_own_slope(tmp_path):
     voxels = slices()
     write(tmp_path, voxels, RescaleSlope=lambda k: 0.5 + 0.25 * k, RescaleIntercept=lambda k: 10 * k)
@@ -233,6 +244,7 @@ def test_mixed_orientations_and_sizes_and_sheared_stacks_are_refused(tmp_path):
     ("tags", "words"),
     [({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "phase image"),
      ({"ImageType": ["DERIVED", "PRIMARY", "ADC"]}, "ADC image"),
+     ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, "mosaic"),
      ({"PhotometricInterpretation": "MONOCHROME1"}, "inverted"),
      ({"ImagePositionPatient": None}, "ImagePositionPatient"),
      ({"PixelSpacing": [0, 0]}, "invalid"),

@@ -96,6 +96,16 @@ def test_frames_of_an_enhanced_source_are_named_by_their_number(shared_data, tmp
         assert np.allclose(image.ImagePositionPatient, place, atol=1e-4)
 
 
+def test_slices_of_an_enhanced_source_keep_their_thickness_where_there_are_gaps(tmp_path):
+    file = tmp_path / "pre.dcm"
+    write_enhanced(file, frames_of(1), lambda _phase: {})
+    data = pydicom.dcmread(file)
+    data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness = 2
+    data.save_as(file)
+    (image, *_), *_ = images(export_phases(synthesized(file), read_source(file), PROVENANCE, tmp_path / "out").folder)
+    assert (image.SliceThickness, image.SpacingBetweenSlices) == (2, STEP_MM)
+
+
 def test_phases_are_refused_where_they_do_not_lie_on_the_source(exam, tmp_path):
     series = synthesized(exam)
     x, y, z = series.grid.origin

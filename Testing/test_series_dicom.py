@@ -225,6 +225,7 @@ def test_several_time_series_are_listed_and_one_is_chosen_by_number_or_uid(tmp_p
          "ImageType"),
         ({"InstanceNumber": 1}, "nothing in their headers puts them in order"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, "phase image"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], "AcquisitionTime": at(NINE)}, "mosaic"),
     ],
 )  # fmt: skip
 def test_what_is_no_series_over_time_is_refused_naming_why(tmp_path, tags, words):

@@ -260,6 +260,18 @@ def test_a_run_is_not_continued_as_another_one(run_folder):
     assert (run_folder / "start.safetensors").read_bytes() == before
 
 
+def test_a_run_goes_on_from_the_weights_it_started_from_though_its_data_have_changed(run_folder):
+    """The scale of the latents is measured on the data: stages that are done were trained with the first one."""
+    train(_NO_STAGES, run_folder, run_folder / "model", CPU, 0, 1)
+    before = (run_folder / "start.safetensors").read_bytes()
+    Bank.open(run_folder / "bank", writable=True)["enhancement"][:] *= 2.0
+    train(_NO_STAGES, run_folder, run_folder / "model", CPU, 0, 1)
+    assert (run_folder / "start.safetensors").read_bytes() == before
+    os.truncate(run_folder / "start.safetensors", 5000)
+    with pytest.raises(CEKWorldError, match=r"start\.safetensors is damaged, or of another"):
+        train(_NO_STAGES, run_folder, run_folder / "model", CPU, 0, 1)
+
+
 def test_a_full_disk_ends_training_with_a_sentence_and_keeps_the_checkpoint(run_folder):
     stage = TrainingConfiguration(TINY, DataPlan(3), (StagePlan("d", "decoder", Schedule(1, 1, 2, 64)),))
     train(stage, run_folder, run_folder / "model", CPU, 0, 1)

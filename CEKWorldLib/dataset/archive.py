@@ -18,6 +18,7 @@ from CEKWorldLib.dataset.timing import TIMES_FILES
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.bids_sidecar import sidecar_of
 from CEKWorldLib.exam.dicom_files import is_dicom, parse
+from CEKWorldLib.exam.folder_walk import walked
 from CEKWorldLib.exam.image_files import format_of, read_header
 from CEKWorldLib.exam.phase_files import phase_sets, phases_beside
 
@@ -50,7 +51,8 @@ class Found:
         """What it is read from, `times_files` included."""
         folder = self.path if self.path.is_dir() else self.path.parent
         if self.layout == "dicom":
-            return sorted(file for file in folder.rglob("*") if file.is_file())
+            every = (place / name for place, names in walked(folder, _refuse_unseen) for name in names)
+            return sorted(file for file in every if file.is_file())
         own = phases_beside(self.path) if self.layout == "phase files" else [self.path]
         return own + self.times_files()
 
@@ -70,7 +72,7 @@ def stem(path: Path) -> str:
 
 
 def find_exams(root: Path, progress: Callable[[int], None] | None = None) -> list[Found]:
-    """Looks through a folder and all below it.
+    """Looks through a folder and all below it, those that links lead to as well.
 
     Args:
         root: the archive.
@@ -87,12 +89,10 @@ def find_exams(root: Path, progress: Callable[[int], None] | None = None) -> lis
         raise CEKWorldError(f"{root} is no folder; give the folder that holds the exams.")
     found: list[Found] = []
     studies: dict[tuple[str, str], list[Path]] = {}
-    for seen, (name, subfolders, names) in enumerate(os.walk(root, onerror=_refuse_unseen)):
+    for seen, (folder, names) in enumerate(walked(root, _refuse_unseen)):
         if progress:
             progress(seen)
-        subfolders.sort()
-        folder = Path(name)
-        files = [folder / file for file in sorted(names) if (folder / file).is_file()]
+        files = [folder / file for file in names if (folder / file).is_file()]
         found += _image_files(root, files)
         if identity := _dicom_identity(files):
             studies.setdefault(identity, []).append(folder)

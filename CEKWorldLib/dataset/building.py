@@ -45,6 +45,7 @@ from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.export.atomic import replacing
 
 SAME_NAME = "Another exam has the same patient and file name; rename one of them, or leave one out."
+VANISHED = "A file of it went away while the data set was built; build again once the archive is at rest."
 UNREADABLE = "The reader refuses it; sources.csv in the private folder says why."
 
 
@@ -265,7 +266,10 @@ def _check_stop(*_: object) -> None:
 def _make(job: _Job) -> Result:
     """Makes one exam, unless it is there."""
     _check_stop()
-    origin = job.origin()
+    try:
+        origin = job.origin()
+    except OSError as error:  # an archive takes hours, and others work in it
+        return _rejected(job, VANISHED, f"{error.filename}: {error.strerror}.")
     with suppress(CEKWorldError):
         exam = CachedExam.open(job.folder)
         if exam.record.origin == origin:

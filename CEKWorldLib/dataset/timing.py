@@ -23,6 +23,7 @@ from CEKWorldLib.exam.times_file import read_times
 TIMES_FILES = ("times.csv", "times.txt")  # of an exam, in its folder: seconds after the injection
 _KEYS = ("patient_id", "exam", "id")
 _SINCE_INJECTION, _SINCE_FIRST, _INJECTION, _SERIES = "times_s", "acquisition_times", "injection_s", "series"
+_INJECTION_TAG = "ContrastBolusStartTime"  # notes on times that name it say why it cannot be used
 _MAX_BYTES = 64 << 20
 
 
@@ -128,8 +129,9 @@ def _by_rule(times: PhaseTimes, rules: TimingRules) -> PhaseTimes:
         injection = max(0.0, float(times.times_s[1]) - rules.first_post_s)
         source = f"assumed for all: second phase {rules.first_post_s:g} s after the injection"
         return replace(times.settled(None, injection, "The exam"), zero_source=source)
+    unusable = [note for note in times.notes if _INJECTION_TAG in note] or ["Nothing says when the injection began."]
     raise CEKWorldError(
-        "Nothing says when the injection began; give it in a table, or for all exams with --injection or --first-post."
+        f"{' '.join(unusable)} Give the injection in a table, or for all exams with --injection or --first-post."
     )
 
 

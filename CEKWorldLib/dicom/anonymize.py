@@ -23,13 +23,20 @@ _KEPT_HEADER = (
     "SpacingBetweenSlices", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "MagneticFieldStrength",
     "ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime",
     "InversionTime", "EchoTrainLength", "FlipAngle", "LossyImageCompression", "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
+    "LossyImageCompressionMethod", "SyntheticData",
 )  # fmt: skip
-_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _KEPT_GROUPS = (
     "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence", "MREchoSequence",
     "MRTimingAndRelatedParametersSequence",
 )  # fmt: skip
+_KEPT_ITEMS = {
+    "SharedFunctionalGroupsSequence": _KEPT_GROUPS,
+    "PerFrameFunctionalGroupsSequence": _KEPT_GROUPS,
+    # By which synthetic images name the scanner of those they were made from.
+    "ContributingEquipmentSequence": (
+        "PurposeOfReferenceCodeSequence", "Manufacturer", "ManufacturerModelName", "SoftwareVersions",
+    ),
+}  # fmt: skip
 _STARTED = datetime(2000, 1, 1, 12)  # the same for everybody; intervals stay
 _METHOD = "CEKWorld: identifying fields removed, UIDs and dates replaced"
 
@@ -80,10 +87,10 @@ def anonymous_regions(results: Iterable[RoiResult]) -> list[RoiResult]:
 def _anonymous_header(header: Dataset) -> Dataset:
     kept = Dataset()
     take_over(kept, header, _KEPT_HEADER)
-    for keyword in _GROUPS:
+    for keyword, kept_of_item in _KEPT_ITEMS.items():
         if keyword in header:
             items = [Dataset() for _ in header[keyword].value]
             for item, original in zip(items, header[keyword].value, strict=True):
-                take_over(item, original, _KEPT_GROUPS)
+                take_over(item, original, kept_of_item)
             setattr(kept, keyword, Sequence(items))
     return kept

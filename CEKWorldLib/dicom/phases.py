@@ -24,6 +24,7 @@ from CEKWorldLib.dicom.source import Source, SourceImage
 from CEKWorldLib.dicom.stack import Stack
 from CEKWorldLib.dicom.writing import new_folder, write_dataset
 from CEKWorldLib.errors import Cancelled, CEKWorldError
+from CEKWorldLib.exam.dicom_protocol import first_frame, group_of
 from CEKWorldLib.exam.time_series import TimeSeries
 from CEKWorldLib.synthesis.progress import Cancel, is_cancelled
 
@@ -118,7 +119,7 @@ class _Image:
         _, data.Rows, data.Columns = stack.shape
         data.PixelSpacing = [_decimal(value) for value in stack.spacing[:2]]
         data.SpacingBetweenSlices = _decimal(stack.spacing[2])
-        thickness = header.get("SliceThickness") if header else None
+        thickness = header and group_of(header, first_frame(header), "PixelMeasuresSequence").get("SliceThickness")
         data.SliceThickness = _decimal(thickness or stack.spacing[2])
         data.ImageOrientationPatient = [_decimal(value) for value in stack.orientation]
         scale.describe(data)

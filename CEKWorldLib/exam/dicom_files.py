@@ -16,6 +16,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.folder_walk import walked
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 MAX_FILES = 20_000  # a study holds hundreds to a few thousand; more means a whole archive was chosen
@@ -192,10 +193,9 @@ def _series_of_file(path: Path, progress: Callable[[int, int], None] | None = No
 
 def _files(path: Path) -> list[Path]:
     found: list[Path] = []
-    for folder, subfolders, names in os.walk(path, onerror=_refuse_folder):
-        subfolders.sort()
+    for folder, names in walked(path, _refuse_folder):
         # Only regular files: opening a pipe would wait for ever.
-        found += [file for file in (Path(folder, name) for name in sorted(names)) if file.is_file()]
+        found += [file for file in (folder / name for name in names) if file.is_file()]
         if len(found) > MAX_FILES:
             raise CEKWorldError(f"{_folder(path)} holds more than {MAX_FILES} files; choose the folder of one study.")
     if not found:

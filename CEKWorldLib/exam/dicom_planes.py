@@ -24,6 +24,7 @@ _NOT_MAGNITUDE = {
     "IMAGINARY": "imaginary-part", "ADC": "ADC", "SUBTRACTION": "subtraction", "MIP": "projection",
     "PROJECTION IMAGE": "projection",
 }  # fmt: skip
+_MOSAIC = "MOSAIC"  # Siemens' word in ImageType; its place in the header is that of the whole sheet
 # What may tell the phases (or echoes, or inversion times) of one series apart, most telling first.
 PHASE_TAGS = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "FrameType", "ImageType", "EchoTime",
@@ -134,6 +135,10 @@ def _plane(header: Header, index: int, frame: Dataset | None) -> Plane:
     unfit = next((_NOT_MAGNITUDE[kind] for kind in list(kinds)[2:] if kind in _NOT_MAGNITUDE), None)
     if unfit:
         raise CEKWorldError(f"{file.name} is a {unfit} image; CEKWorld needs MR magnitude images.")
+    if _MOSAIC in kinds:
+        raise CEKWorldError(
+            f"{file.name} is a mosaic, all slices in one picture; convert the series to NIfTI, which takes it apart."
+        )
     spacing = _vector(measures, "PixelSpacing", 2, file)
     thickness = next(
         (float(source[tag].value) for source in (measures, data) for tag in ("SpacingBetweenSlices", "SliceThickness")

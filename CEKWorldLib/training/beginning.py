@@ -13,6 +13,7 @@ from CEKWorldLib.models.bundle import load_model
 from CEKWorldLib.models.configuration import Configuration
 from CEKWorldLib.models.world import WorldModel, channels_last
 from CEKWorldLib.training.card import is_stable_diffusion
+from CEKWorldLib.training.packing import load_start
 from CEKWorldLib.training.source import SlabSource
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def begin(
     device: torch.device,
     seed: int,
     init: str | None = None,
+    run: Path | None = None,
 ) -> WorldModel:
     """The model before its first step.
 
@@ -33,13 +35,18 @@ def begin(
         source: slabs to measure latents on.
         seed: of fresh weights.
         init: name or folder of a model, or a folder of Stable Diffusion 1.5; fresh weights when None.
+        run: folder of a run that goes on, from the weights it started from; its data may have grown since, and stages
+            that are done were trained with the latent scale of before.
 
     Raises:
-        CEKWorldError: ``init`` cannot be read, has networks of other sizes, or is missing where it is needed.
+        CEKWorldError: ``init`` or ``run`` cannot be read or has networks of other sizes, or ``init`` is missing where
+            it is needed.
     """
     torch.manual_seed(seed)
     model = channels_last(build(configuration)).to(device)
-    if init is not None:
+    if run is not None:
+        load_start(run, model)
+    elif init is not None:
         _take_over(model, init)
     elif isinstance(configuration, Configuration):
         standardise_latents(model, source, seed)

@@ -40,6 +40,20 @@ def write_start(work: Path, model: WorldModel, stages: Sequence[str], metadata: 
         path.write_text(json.dumps(description, indent=1) + "\n")
 
 
+def load_start(work: Path, model: WorldModel) -> None:
+    """Gives a model the weights a run started from.
+
+    Raises:
+        CEKWorldError: they are damaged or of another model.
+    """
+    try:
+        model.load_state_dict(load_file(work / START))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CEKWorldError(
+            f"{work / START} is damaged, or of another model. Give another --output to begin a new run."
+        ) from error
+
+
 def refuse_another_run(work: Path, model: dict[str, Any], metadata: dict[str, Any]) -> None:
     """Lets a run go on in its folder, and no other: stages that are done would keep weights of the one before.
 
@@ -85,8 +99,8 @@ def pack(work: Path, folder: Path, name: str | None = None) -> str:
     if not reached:
         raise CEKWorldError(f"{work} holds no checkpoint yet; they are written every 100 steps.")
     model, steps = build(configuration), dict[str, int]()
+    load_start(work, model)
     try:
-        model.load_state_dict(load_file(work / START))
         weights = dict(model.named_parameters())
         with torch.no_grad():
             for stage, path in reached.items():

@@ -19,7 +19,7 @@ from CEKWorldLib.training.beginning import begin
 from CEKWorldLib.training.card import Ancestor, model_card, model_metadata
 from CEKWorldLib.training.configuration import TrainingConfiguration, read_configuration
 from CEKWorldLib.training.loop import Loop
-from CEKWorldLib.training.packing import refuse_another_run, write_start
+from CEKWorldLib.training.packing import RUN, refuse_another_run, write_start
 
 
 def train(
@@ -51,12 +51,13 @@ def train(
     ancestor = None if init is None else Ancestor.of(init)
     metadata = model_metadata(configuration, seed, __version__, ancestor)
     refuse_another_run(work, configuration.model.as_dict(), metadata)
+    goes_on = (work / RUN).exists()  # asked before the main process writes it
     processes = PartialState()
     try:
         with ExitStack() as opened:
             with processes.main_process_first():
                 source = opened.enter_context(configuration.data.source(work, workers))
-            model = begin(configuration.model, source, device, seed, init)
+            model = begin(configuration.model, source, device, seed, init, work if goes_on else None)
             card = model_card(configuration, metadata, ancestor)
             if processes.is_main_process:
                 write_start(work, model, [plan.name for plan in configuration.stages], metadata, card)
