@@ -230,10 +230,16 @@ def test_a_washout_has_a_red_chip_with_its_numbers_beside_it():
     assert row[2].is_dark and not Cell("", PALETTES["standard"][CurveType.PLATEAU]).is_dark
 
 
-def test_the_copied_table_has_a_column_for_each_heading():
-    lines = as_text([washout("one"), washout("two")]).splitlines()
+def test_the_copied_table_has_a_column_for_each_heading_whatever_a_region_is_called():
+    lines = as_text([washout("one"), washout("two\tor\nthree")], synthetic=False).splitlines()
     assert [len(line.split("\t")) for line in lines] == [len(header())] * 3
-    assert lines[2].startswith("two\t")
+    assert lines[2].startswith("two or three\t")
+
+
+def test_the_copied_table_of_a_synthesis_says_so():
+    table, marked = (as_text([washout()], synthetic) for synthetic in (False, True))
+    assert "SYNTHETIC" not in table and marked.startswith(table)
+    assert marked.removeprefix(table).startswith("SYNTHETIC: not acquired from a patient")
 
 
 # Nodes
@@ -265,9 +271,10 @@ def test_integers_are_read_as_they_are_stored_so_that_nothing_large_is_converted
     assert voxels.dtype == np.int16 and np.shares_memory(voxels, slicer.util.arrayFromVolume(node))
 
 
-def test_the_panels_own_volume_is_not_offered_as_input(scene):
+def test_neither_the_panels_own_volume_nor_a_mask_is_offered_as_input(scene):
     own = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
     own.SetAttribute("CEKWorld.Role", "output")
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "mask")
     assert first_volume(scene) is None
     exam = add_exam(scene)
     assert first_volume(scene) is exam
@@ -302,6 +309,16 @@ def test_every_point_is_a_region_with_a_colour_of_its_own(scene):
     first, second = regions_of(points, exam, 0)
     assert (first.name, second.name) == ("first", "second") and first.colour != second.colour
     assert first.inside.sum() == 9
+
+
+def test_a_point_beside_the_volume_does_not_take_the_curves_of_others_away(scene):
+    exam = add_exam(scene)
+    points = add_point(scene, exam, "beside")
+    points.SetNthControlPointPosition(0, 1000.0, 0.0, 0.0)
+    with pytest.raises(CEKWorldError, match=f"No point of '{points.GetName()}'"):
+        regions_of(points, exam, 0)
+    points.AddControlPoint([-20.0, -20.0, 1.0], "inside")
+    assert [region.name for region in regions_of(points, exam, 0)] == ["inside"]
 
 
 def test_a_box_without_size_is_refused_by_name(scene):

@@ -12,7 +12,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import vtk
 from fake_qt.desktop import MODULE
 from in_process_worker import InProcessTransport
-from panel_exam import ARRIVAL_S, PHASES_S, add_exam, add_sequence
+from panel_exam import ARRIVAL_S, PHASES_S, add_exam, add_point, add_sequence
 from panel_user import choose_exam, shown_voxels, synthesize
 
 from CEKWorldLib.gui import requirements
@@ -141,6 +141,25 @@ def test_slices_that_a_cancel_left_unsynthesized_are_not_shown_as_exact_nor_expo
     unchanged = (shown_voxels(desktop) == array_of(node.GetImageData())).all(axis=(1, 2))
     assert unchanged.any() and not unchanged.all()
     assert not desktop.ui.exportDicomButton.enabled and not desktop.ui.sequenceButton.enabled
+
+
+def test_phases_read_before_a_cancel_have_marks_and_curves(desktop, monkeypatch):
+    node = choose_exam(desktop)
+    desktop.parameters.regionNode = add_point(desktop.scene, node)
+    session = desktop.panel.session
+    put_frame = session.put_frame
+
+    def put_and_cancel(time_s, voxels):
+        put_frame(time_s, voxels)
+        if time_s == PHASES_S[1]:
+            desktop.ui.applyButton.click()
+
+    monkeypatch.setattr(session, "put_frame", put_and_cancel)
+    desktop.ui.applyButton.click()
+    desktop.wait_until(lambda: not desktop.panel.run.is_running, "the cancel")
+    assert session.times_s == (0.0, ARRIVAL_S, *PHASES_S[:2]) and desktop.errors == []
+    assert desktop.panel.meter.results[0].times_s.tolist() == list(session.times_s)
+    assert desktop.ui.exportDicomButton.enabled
 
 
 def test_a_time_between_phases_is_exact_once_the_synthesis_has_ended(desktop):

@@ -197,12 +197,21 @@ def test_a_new_segment_is_edited_on_the_series(desktop):
     assert not editor._observes
 
 
+def test_a_segmentation_chosen_before_the_series_is_edited_on_it(desktop):
+    node = desktop.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    desktop.parameters.regionNode = node
+    desktop.parameters.inputNode = add_sequence(desktop.scene)
+    desktop.ui.showSeriesButton.click()
+    assert desktop.panel.curves.editor._widget.segmentationNode() is node
+
+
 def test_table_is_copied_and_saved(desktop, tmp_path):
     node = synthesize(desktop)
     desktop.parameters.regionNode = add_point(desktop.scene, node)
     desktop.ui.copyButton.click()
     lines = desktop.copied.splitlines()
     assert lines[0].split("\t")[0] == "Region" and lines[1].split("\t")[0] == "spot"
+    assert lines[2].startswith("SYNTHETIC")
     desktop.dialogs.append(str(tmp_path / "lesion.csv"))
     desktop.ui.saveCsvButton.click()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lesion-statistics.csv", "lesion.csv"]

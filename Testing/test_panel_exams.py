@@ -154,6 +154,18 @@ def test_an_injection_that_times_of_single_volumes_leave_no_room_for_is_told(des
     assert "not both" in desktop.errors[0] and not desktop.panel.session.is_open
 
 
+def test_a_series_is_shown_once_it_is_chosen_whatever_volumes_were_checked_for_the_one_before(desktop):
+    volumes = [add_exam(desktop.scene, f"phase {n}") for n in range(2)]
+    desktop.parameters.inputNode = volumes[0]
+    for volume in volumes:
+        desktop.ui.phasesSelector.setCheckState(volume, 2)
+    desktop.ui.acquiredTimesEdit.setText("0, 90")
+    desktop.ui.showSeriesButton.click()
+    assert desktop.panel.session.times_s == (0.0, 90.0)
+    show_sequence(desktop)
+    assert desktop.errors == [] and desktop.panel.session.times_s == (0.0, 60.0, 90.0, 180.0, 360.0)
+
+
 def test_two_acquired_phases_are_subtracted(desktop):
     for n in range(2):
         desktop.ui.phasesSelector.setCheckState(add_exam(desktop.scene, f"phase {n}"), 2)
@@ -170,6 +182,18 @@ def test_more_phases_than_memory_are_refused_before_anything_is_begun(desktop):
     desktop.ui.applyButton.click()
     assert "choose fewer times" in desktop.errors[0]
     assert desktop.panel.session.times_s == before and not desktop.panel.run.is_running
+
+
+def test_a_synthesis_that_just_fits_into_memory_keeps_every_phase(desktop):
+    times = "30, 60, 120, 300"
+    frames = desktop.panel.session._frames
+    for room in range(4, 8):
+        frames.limit_bytes = 4 * 4 * 64 * 64 * room
+        desktop.errors.clear()
+        synthesize(desktop, times=times)
+        if not desktop.errors:
+            break
+    assert desktop.panel.session.times_s == (0.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 
 
 def test_a_model_that_is_not_here_is_shown_as_none_and_another_can_be_chosen(desktop):

@@ -114,6 +114,12 @@ def test_nothing_checked_is_refused(desktop):
     assert "nothing to export" in desktop.errors[0] and not desktop.database.headers
 
 
+def test_maps_without_regions_are_refused_instead_of_left_out(desktop):
+    synthesize(desktop, exportMaps=True)
+    desktop.ui.exportDicomButton.click()
+    assert "measure a region" in desktop.errors[0] and not desktop.database.headers
+
+
 def test_results_without_any_dicom_images_are_refused_with_the_way_out(desktop):
     node = synthesize(desktop, exportPhases=False)
     desktop.parameters.regionNode = add_point(desktop.scene, node)

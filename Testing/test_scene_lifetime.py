@@ -183,6 +183,23 @@ def test_closing_leaves_results_and_gives_the_views_back(scene):
     assert not slice_node.GetSlabReconstructionEnabled()
 
 
+def test_volumes_that_the_user_has_chosen_since_stay_in_the_views(scene):
+    before, chosen = (scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in ("before", "chosen"))
+    red, green = (scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode") for _view in range(2))
+    for composite in (red, green):
+        composite.SetBackgroundVolumeID(before.GetID())
+        composite.SetForegroundVolumeID(before.GetID())
+    session = open_session(scene, oblique())
+    session.show_in_views()
+    session.overlay.show_types(np.ones(oblique().shape, np.uint8))
+    red.SetBackgroundVolumeID(chosen.GetID())
+    red.SetForegroundVolumeID(chosen.GetID())
+    session.overlay.hide()
+    session.close()
+    for composite, volume in ((red, chosen), (green, before)):
+        assert composite.GetBackgroundVolumeID() == composite.GetForegroundVolumeID() == volume.GetID()
+
+
 def test_cleared_observers_are_gone_from_what_they_observed(scene):
     class Receiver:
         count = 0

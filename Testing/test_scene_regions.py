@@ -177,6 +177,15 @@ def test_two_points_are_no_curve(session, scene):
         from_closed_curve(curve, session.output)
 
 
+def test_points_whose_place_was_taken_back_are_no_curve(session, scene):
+    curve = scene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", "curve")
+    for n, (i, j) in enumerate(((2, 2), (9, 2), (9, 9))):
+        curve.AddControlPointWorld(vtk.vtkVector3d(*ras(session.output, i, j, 2)))
+        curve.UnsetNthControlPointPosition(n)
+    with pytest.raises(CEKWorldError, match="three points"):
+        from_closed_curve(curve, session.output)
+
+
 def test_a_click_takes_nine_pixels_of_the_acquired_plane(session):
     region = from_click(ras(session.output, 10.3, 8.4, 2.2), session.output)
     expected = np.zeros((6, 20, 24), bool)

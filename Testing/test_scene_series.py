@@ -69,15 +69,18 @@ def test_publishing_again_replaces_the_phases_in_the_same_nodes(scene):
     assert first[0].GetNumberOfDataNodes() == len(PHASES) + 1
 
 
-def test_phases_of_another_exam_seed_or_origin_leave_the_sequence_before_as_it_was(scene):
+def test_phases_of_another_exam_seed_arrival_or_origin_leave_the_sequence_before_as_it_was(scene):
     session = open_session(scene, oblique())
     first, browser = session.publish()
     other = replace(PROVENANCE, seed=8)
     session.open_exam("T1", oblique(), other, 20.0, brightest=2.0)
     second, _ = session.publish()
+    session.open_exam("T1", oblique(), other, 40.0, brightest=2.0)
+    third, _ = session.publish()
     session.open_series("T1", replace(session.series(), synthetic=False))
     acquired, _ = session.publish()
-    assert len({first.GetID(), second.GetID(), acquired.GetID()}) == 3
+    assert len({sequence.GetID() for sequence in (first, second, third, acquired)}) == 4
+    assert second.GetNthIndexValue(1) == "20" and third.GetNthIndexValue(1) == "40"
     assert first.GetNumberOfDataNodes() == len(PHASES) and first.GetAttribute("CEKWorld.seed") == "7"
     assert acquired.GetAttribute("CEKWorld.Synthetic") == "0" and browser.GetMasterSequenceNode() is first
 

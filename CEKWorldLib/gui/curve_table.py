@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from slicer.i18n import tr as _
 
+from CEKWorldLib.export.style import CAUTION, SYNTHETIC
 from CEKWorldLib.export.type_colours import PALETTES, Colour, Palette
 from CEKWorldLib.kinetics.curve_type import TYPES, CurveType, InitialPhase
 from CEKWorldLib.kinetics.roi import RoiResult
@@ -55,9 +56,16 @@ def rows(results: Sequence[RoiResult], palette: Palette = "standard") -> list[li
     return [_row(result, palette) for result in results]
 
 
-def as_text(results: Sequence[RoiResult]) -> str:
-    """The table for the clipboard: tabs between columns, as spreadsheets and word processors take it."""
-    lines = [header(), *([cell.text for cell in row] for row in rows(results))]
+def as_text(results: Sequence[RoiResult], synthetic: bool) -> str:
+    """The table for the clipboard: tabs between columns, as spreadsheets and word processors take it.
+
+    Args:
+        results: of regions, whose names may hold tabs and line ends.
+        synthetic: made by a model, which the last line says.
+    """
+    lines = [header(), *([" ".join(cell.text.split()) for cell in row] for row in rows(results))]
+    if synthetic:
+        lines.append([f"{SYNTHETIC}: {CAUTION}"])
     return "\n".join("\t".join(line) for line in lines) + "\n"
 
 

@@ -65,15 +65,16 @@ class CurvesSection:
             return
         node = parameters.regionNode
         tissue = parameters.tissueNode
-        chosen = (node, tissue, parameters.mode, parameters.followRegion, self._session.settings)
+        session = self._session
+        chosen = (node, tissue, parameters.mode, parameters.followRegion, session.settings, session.is_open)
         if chosen == self._chosen:
             return
         self._chosen = chosen
         self._meter.mode = parameters.mode.mode
         if node is None:
             self._show([])
-        elif node.IsA("vtkMRMLSegmentationNode") and self._session.is_open:
-            self.editor.edit(node, self._session.output)
+        elif node.IsA("vtkMRMLSegmentationNode") and session.is_open:
+            self.editor.edit(node, session.output)
         self._meter.choose(node, tissue, parameters.followRegion)
 
     def new_segment(self) -> None:
@@ -101,7 +102,7 @@ class CurvesSection:
         self._application.show_chart(self._session.chart.node)
 
     def copy(self) -> None:
-        self._application.copy_text(as_text(self._meter.results))
+        self._application.copy_text(as_text(self._meter.results, self._session.series_is_synthetic))
         self._application.show_status(_("The table was copied to the clipboard."))
 
     def save(self) -> None:

@@ -53,7 +53,8 @@ def write_dicom(export: DicomExport, folder: Path, report: Report) -> list[Path]
         The new folders.
 
     Raises:
-        CEKWorldError: nothing to write, results of a series that is nowhere DICOM, or it cannot be written.
+        CEKWorldError: nothing to write, maps without regions, results of a series that is nowhere DICOM, or it cannot
+            be written.
         Cancelled: nothing is left but what the folders returned so far would be.
     """
     from CEKWorldLib.dicom.marking import Provenance
@@ -63,6 +64,10 @@ def write_dicom(export: DicomExport, folder: Path, report: Report) -> list[Path]
 
     if not export.phases and not export.results:
         raise CEKWorldError(_("There is nothing to export; choose the phases, or measure a region first."))
+    if export.with_maps and not export.results:
+        raise CEKWorldError(
+            _("Maps are exported with regions and curves; measure a region and choose these too, or leave maps out.")
+        )
     provenance = Provenance.of(export.series.made_by)
     source = read_source(export.source) if export.source else new_study(provenance.anatomy)
     written: list[Path] = []

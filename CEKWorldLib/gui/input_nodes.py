@@ -35,7 +35,11 @@ def first_volume(scene: Any) -> Any | None:
         scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode")
         for n in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"))
     )
-    return next((node for node in nodes if not is_own(node) and not node.GetHideFromEditors()), None)
+    return next((node for node in nodes if _may_be_input(node)), None)
+
+
+def _may_be_input(node: Any) -> bool:
+    return not (is_own(node) or node.GetHideFromEditors() or node.IsA("vtkMRMLLabelMapVolumeNode"))
 
 
 def is_series(node: Any) -> bool:

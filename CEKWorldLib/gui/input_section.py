@@ -137,9 +137,11 @@ class InputSection:
         return node.GetName(), series_of(node, times, self._injection()), node
 
     def _open_for_series(self, node: Any | None) -> None:
-        """Once for each choice: the user may close it again."""
+        """Once for each choice: the user may close it again, or check volumes after all."""
         if node is not self._input and node is not None and is_series(node):
             self._ui.seriesGroupBox.collapsed = False
+            for volume in self._checked_volumes():  # of the exam before, or they would be shown in its place
+                self._ui.phasesSelector.setCheckState(volume, qt.Qt.Unchecked)
         self._input = node
 
     def _injection(self) -> float | None:

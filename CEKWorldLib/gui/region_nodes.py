@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import slicer
@@ -51,7 +52,11 @@ def regions_of(node: Any, volume: Any, slice_axis: int) -> list[Region]:
     else:
         # Not the first so many: a point whose place was taken back stays in the list, undefined.
         places = [n for n in range(node.GetNumberOfControlPoints()) if _is_placed(node, n)]
-        regions = [_point(node, n, volume, slice_axis) for n in places]
+        regions = _points(node, places, volume, slice_axis)
+        if places and not regions:
+            raise CEKWorldError(
+                _("No point of '{name}' lies in the volume; click inside the image.").format(name=node.GetName())
+            )
     if not regions:
         raise CEKWorldError(_("'{name}' is still empty; draw a region on the image.").format(name=node.GetName()))
     return regions
@@ -85,6 +90,15 @@ class RegionWatch:
 
 def _is_placed(node: Any, n: int) -> bool:
     return node.GetNthControlPointPositionStatus(n) == _Markups.PositionDefined
+
+
+def _points(node: Any, places: Sequence[int], volume: Any, slice_axis: int) -> list[Region]:
+    """Those in the volume: one beside it does not take the curves of the others away."""
+    regions = []
+    for n in places:
+        with suppress(CEKWorldError):
+            regions.append(_point(node, n, volume, slice_axis))
+    return regions
 
 
 def _point(node: Any, n: int, volume: Any, slice_axis: int) -> Region:

@@ -89,7 +89,7 @@ class SynthesisRun:
         progressed: emitted with the worker's ``Progress``.
         opened: emitted when the exam is in the scene.
         glanced: emitted when a time the user looks at has come.
-        collected: emitted when all phases of the first sample are in the scene.
+        collected: emitted when the phases of the first sample are in the scene, or those that could be read.
         noticed, failed: emitted with a sentence for the user.
     """
 
@@ -124,7 +124,9 @@ class SynthesisRun:
         Raises:
             CEKWorldError: more phases than there is memory for; nothing was begun.
         """
-        self._session.check_room(request.volume.shape, len(request.times_s))
+        # Of the frames at injection and arrival, which the session keeps beside the phases, one counts as the source.
+        frames = {0.0, request.injection.arrival_s, *request.times_s}
+        self._session.check_room(request.volume.shape, len(frames) - 1)
         self.forget()
         self._client, self.request, self._token = client, request, object()
         further = list(range(request.seed + 1, request.seed + request.samples))
@@ -137,12 +139,12 @@ class SynthesisRun:
         """Stops; what is shown stays."""
         if self._client is None or not self.is_running:
             return
-        if self.step not in (Step.SYNTHESIZING, Step.SAMPLING):
+        if self.step not in (Step.SYNTHESIZING, Step.READING, Step.SAMPLING):
             self.forget()
         elif self._is_synthesizing:
             self._impatience.start(_PATIENCE_MS)
             self._client.cancel()
-        else:  # the frames of a further sample are being read
+        else:  # frames are being read
             if self._reader is not None:
                 self._reader.stop()
             self._ended(_stopped())
@@ -314,6 +316,8 @@ class SynthesisRun:
             self._sampled.close()
             self._sampled = None
         if self._sample == 0:
+            if self.step is Step.READING:
+                self.collected.emit()
             self._to(Step.IDLE)
             return
         self._seeds, self._sample = [request.seed], request.samples

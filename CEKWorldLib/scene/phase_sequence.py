@@ -15,16 +15,17 @@ from CEKWorldLib.scene.provenance import Provenance, mark
 
 
 def publish_phases(
-    nodes: OwnedNodes, name: str, grid: Volume, images: Mapping[float, Any], provenance: Provenance | None
+    nodes: OwnedNodes, series: str, name: str, grid: Volume, images: Mapping[float, Any], provenance: Provenance | None
 ) -> tuple[Any, Any]:
-    """Puts phases into the exam's sequence node, in place of those it held before.
+    """Puts phases into the series' sequence node, in place of those it held before.
 
-    A series of another name, model or seed gets a sequence of its own: the one before is the user's result.
+    Another series, be it only of another arrival, gets a sequence of its own: the one before is the user's result.
     The sequence shares its images with whoever else holds them: 0.1 ms a phase instead of 58 ms for a copy. The volume
     that the browser steps through is a copy (Slicer's default, ``SaveChanges`` off), so no edit of it reaches a phase.
 
     Args:
         nodes: of the session.
+        series: tells it from others of the scene.
         name: what the phases show.
         grid: geometry of all.
         images: seconds after injection start to ``vtkImageData``.
@@ -33,7 +34,6 @@ def publish_phases(
     Returns:
         ``vtkMRMLSequenceNode`` and ``vtkMRMLSequenceBrowserNode``.
     """
-    series = f"{name} {provenance or 'acquired'}"
     sequence, _ = nodes.get(f"sequence of {series}", "vtkMRMLSequenceNode", name)
     mark(sequence, f"{name} phases", provenance)
     sequence.SetIndexName(INDEX_NAME)

@@ -92,7 +92,7 @@ def from_closed_curve(curve: Any, volume: Any) -> Region:
         CEKWorldError: too few points, or no voxel inside.
     """
     name, shape = curve.GetName(), _shape(volume)
-    if curve.GetNumberOfControlPoints() < 3:
+    if curve.GetNumberOfDefinedControlPoints() < 3:  # a point whose place was taken back stays in the list
         raise CEKWorldError(f"The curve '{name}' has fewer than three points; close it around a region.")
     world = vtk_to_numpy(curve.GetCurvePointsWorld().GetData()).astype(float)
     points = (np.column_stack([world, np.ones(len(world))]) @ world_to_ijk(volume).T)[:, :3]

@@ -233,7 +233,8 @@ class SceneSession:
         """
         opened = self._opened
         images = {t: self._frames.image(t) for t in self._frames.times_s}
-        sequence, browser = publish_phases(self._nodes, opened.name, opened.grid, images, opened.provenance)
+        series = f"{opened.name} {opened.provenance or 'acquired'} {sorted(self._sources)}"  # with its bolus arrival
+        sequence, browser = publish_phases(self._nodes, series, opened.name, opened.grid, images, opened.provenance)
         if opened.given is not None:
             for key, value in series_attributes(opened.given).items():
                 sequence.SetAttribute(key, value)

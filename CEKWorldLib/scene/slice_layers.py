@@ -34,8 +34,11 @@ class SliceLayers:
         self._scene = scene
         self._layers: dict[str, _Layers] = {}
         self._slabs: dict[str, _Slab] = {}
+        self._background: str | None = None  # shown here, as is the foreground
+        self._foreground: str | None = None
 
     def show_background(self, volume: Any) -> None:
+        self._background = volume.GetID()
         for node in self._remembered_composites():
             node.SetBackgroundVolumeID(volume.GetID())
 
@@ -45,16 +48,18 @@ class SliceLayers:
             self.show_background(volume)
 
     def show_foreground(self, volume: Any, opacity: float) -> None:
+        self._foreground = volume.GetID()
         for node in self._remembered_composites():
             node.SetForegroundVolumeID(volume.GetID())
             node.SetForegroundOpacity(opacity)
 
     def hide_foreground(self) -> None:
-        """Gives the foreground back to what the user had there."""
+        """Gives the foreground back to what the user had there, unless he has chosen another since."""
         for node in self._remembered_composites():
-            before = self._layers[node.GetID()]
-            node.SetForegroundVolumeID(before.foreground)
-            node.SetForegroundOpacity(before.opacity)
+            if node.GetForegroundVolumeID() in (self._foreground, None):  # None: it was deleted
+                before = self._layers[node.GetID()]
+                node.SetForegroundVolumeID(before.foreground)
+                node.SetForegroundOpacity(before.opacity)
 
     def project(self, thickness_mm: float) -> None:
         """Maximum intensity projection: every view shows the brightest voxel within a slab around its plane.
@@ -82,14 +87,12 @@ class SliceLayers:
                 node.SetSlabReconstructionThickness(before.thickness_mm)
 
     def restore(self) -> None:
-        """Gives all views back as they were found."""
+        """Gives all views back as they were found, but for volumes that the user has chosen in them since."""
         self.stop_projecting()
-        for node in _nodes(self._scene, "vtkMRMLSliceCompositeNode"):
-            before = self._layers.get(node.GetID())
-            if before is not None:
-                node.SetBackgroundVolumeID(before.background)
-                node.SetForegroundVolumeID(before.foreground)
-                node.SetForegroundOpacity(before.opacity)
+        self.hide_foreground()
+        for node in self._remembered_composites():
+            if node.GetBackgroundVolumeID() in (self._background, None):
+                node.SetBackgroundVolumeID(self._layers[node.GetID()].background)
         self._layers.clear()
 
     def forget(self) -> None:

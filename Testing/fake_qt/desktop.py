@@ -63,7 +63,7 @@ def _install() -> None:
         setattr(qt, name, getattr(event_loop, name))
     qt.QKeySequence, qt.QSettings, qt.QFileDialog = _Keys, _Settings, _FileDialog
     qt.Qt = SimpleNamespace(
-        WidgetWithChildrenShortcut=1, ApplicationModal=2, WA_QuitOnClose=76, Horizontal=1, Checked=2
+        WidgetWithChildrenShortcut=1, ApplicationModal=2, WA_QuitOnClose=76, Horizontal=1, Unchecked=0, Checked=2
     )
     _module("ctk", ctkCollapsibleButton=widgets.ctkCollapsibleButton, ctkDoubleSlider=widgets.ctkDoubleSlider)
     _module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
