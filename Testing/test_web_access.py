@@ -153,6 +153,20 @@ def test_a_host_without_room_for_a_session_says_so_instead_of_starting_for_ever(
     assert "did not start (No space left on device;" in asyncio.run(reason())
 
 
+def test_the_terminals_ctrl_c_does_not_reach_a_session_even_while_it_starts(monkeypatch):
+    # In place of a session: a process that gives its process group, which a terminal signals, as its port.
+    tells = "import json, os, sys; print(json.dumps({'port': os.getpgrp()}), flush=True); sys.stdin.read()"
+    monkeypatch.setattr("CEKWorldLib.web.session_process._COMMAND", (sys.executable, "-c", tells))
+
+    async def group() -> int:
+        process = SessionProcess(SessionSettings(None, "", "compact", 10))
+        found = await asyncio.wait_for(process.ready, 10)
+        await process.end()
+        return found
+
+    assert asyncio.run(group()) != os.getpgrp()
+
+
 def test_a_session_whose_launcher_was_killed_ends_and_removes_its_files(tmp_path):
     pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
     folder = tmp_path / "session"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import signal
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from web_page import PATIENCE_S, TIMES, Session
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
@@ -24,10 +24,7 @@ from CEKWorldLib.web.bench import TOLERANCE_S, add_bench, drag, opened_page, wai
 from CEKWorldLib.web.running import RunningViewer, running_browser, running_viewer
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 90  # for a machine that is busy with something else
 SLICES = slice(2, 5)  # of the sample exam, through its lesion
-TIMES = "0:400:80"
-
 
 VIEWPORT = {"width": 1600, "height": 900}
 # Where the orange caption at the upper edge of the sagittal view begins and ends, and the width of the view.
@@ -40,62 +37,6 @@ CAPTION = """() => {
     for (let i = 0; i < data.length; i += 4) if (data[i] - data[i + 2] > 80) orange.push((i / 4) % canvas.width);
     return [Math.min(...orange), Math.max(...orange), canvas.width];
 }"""
-
-
-class Session:
-    """A page of the viewer, in the user's words."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-
-    def get(self, name: str) -> Any:
-        return self.page.evaluate("name => window.trame.state.get(name)", name)
-
-    def set(self, **values: Any) -> None:
-        for name, value in values.items():
-            self.page.evaluate("([name, value]) => window.trame.state.set(name, value)", [name, value])
-
-    def wait(self, condition: Callable[[], Any], what: str) -> Any:
-        end = time.monotonic() + PATIENCE_S
-        while not (found := condition()):
-            assert time.monotonic() < end, f"{what} did not come; error: {self.get('error')!r}"
-            self.page.wait_for_timeout(100)
-        return found
-
-    def show(self, time_s: float) -> None:
-        """Moves the slider, and waits until its image was made."""
-        self.page.evaluate(
-            """time => { const slider = document.querySelector(".time-slider"); slider.value = time;
-                         slider.dispatchEvent(new Event("input", { bubbles: true })); }""",
-            time_s,
-        )
-        canvas = self.page.locator(".layout-grid-item canvas").first  # without a time until its first picture is there
-        self.wait(lambda: float(canvas.get_attribute("data-time") or "nan") == time_s, f"t = {time_s} s")
-
-    def stroke(self, corners: list[tuple[float, float]], view: int = 0) -> None:
-        """Drags over a view as fast as a hand does; corners are shares of its width and height."""
-        box = self.page.locator(".layout-grid-item").nth(view).bounding_box()
-        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
-        mouse = self.page.mouse
-        mouse.move(*points[0])
-        self.page.wait_for_timeout(400)
-        mouse.down()
-        for point in points:
-            self.page.wait_for_timeout(150)
-            mouse.move(*point, steps=8)
-        self.page.wait_for_timeout(150)
-        mouse.up()
-
-    def synthesize(self, **settings: Any) -> None:
-        self.set(preset="list", times_text=TIMES, **settings)
-        self.page.click(".synthesize")
-        self.wait(lambda: not self.get("busy") and self.get("synthetic"), "the synthesis")
-
-    def classes(self) -> list[str]:
-        return [one.get("type", "") for one in self.get("regions")]
-
-    def picture(self) -> bytes:
-        return self.page.locator(".layout-grid-item").first.screenshot()
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +67,12 @@ def viewer(exam_file, browser) -> Iterator[RunningViewer]:
 def session(viewer, browser) -> Session:
     """The page that the tests go through in the order of this file; the first has its exam synthesized."""
     return Session(opened_page(browser, viewer.address, PATIENCE_S))
+
+
+def test_arrow_keys_leave_the_time_of_a_volume_without_phases(session):
+    session.page.keyboard.press("ArrowRight")
+    session.page.wait_for_timeout(300)
+    assert session.get("time_s") == 0 and session.page.locator(".mark").inner_text() == "acquired"
 
 
 def test_a_synthesis_with_the_shipped_model_shows_its_times_and_says_that_it_is_synthetic(session):
@@ -189,8 +136,8 @@ def test_a_menu_that_is_open_takes_the_keys(session):
     menu = session.page.locator(".v-overlay--active .v-list")
     session.page.keyboard.press("Enter")
     session.wait(lambda: menu.count() == 1, "the menu")
-    session.page.keyboard.press("ArrowDown")
-    session.page.wait_for_function("document.activeElement.matches('.v-list-item')")
+    session.press("ArrowDown", lambda: session.page.evaluate("document.activeElement.matches('.v-list-item')"))
+    session.page.keyboard.press("Home")
     session.page.keyboard.press(" ")
     session.wait(lambda: session.get("speed") == 1, "the first speed")
     assert not session.get("playing")
@@ -200,8 +147,7 @@ def test_a_menu_that_is_open_takes_the_keys(session):
     session.page.wait_for_timeout(300)
     session.page.keyboard.press("Enter")
     session.wait(lambda: menu.count() == 1, "the menu again")
-    session.page.keyboard.press("Escape")
-    session.wait(lambda: menu.count() == 0, "its end")
+    session.press("Escape", lambda: menu.count() == 0)
     session.set(speed=20)
 
 
@@ -236,6 +182,18 @@ def test_a_painted_region_and_a_box_get_curves_and_classes_that_follow_the_drawi
     curves = [trace for trace in session.get("figure")["data"] if trace["mode"] == "lines+markers"]
     assert len(curves) == 2 and all(trace["x"] == session.get("times_s") for trace in curves)
     assert session.page.locator(".plot .scatterlayer .trace").count() == 2
+
+
+def test_a_region_is_chosen_with_the_keyboard(session):
+    painted, box = (one["id"] for one in session.get("regions"))
+    session.page.keyboard.press("Tab")
+    for id, key in ((painted, "Enter"), (box, " ")):
+        name = next(one["name"] for one in session.get("regions") if one["id"] == id)
+        session.page.get_by_role("button", name=name, exact=True).focus()
+        session.page.keyboard.press(key)
+        session.wait(lambda id=id: session.get("region") == id, f"the choice of {name}")
+    assert session.page.get_by_role("button", name=name, pressed=True).count() == 1
+    assert not session.get("playing")
 
 
 def test_tables_dicom_and_sequence_come_as_downloads(session, tmp_path):

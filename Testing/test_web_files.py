@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import time
 import zipfile
 from collections.abc import AsyncIterator
@@ -141,7 +142,17 @@ def test_an_uploaded_header_may_have_its_voxels_inside_or_in_a_file_beside_it(tm
     two.mkdir()
     assert uploaded(one, ("scan.nrrd", inside))[0] == 204
     files = ("exam/scan.nhdr", f"{NRRD}data file: scan.raw\n\n".encode()), ("exam/scan.raw", bytes(64))
-    assert uploaded(two, *files)[0] == 204
+    status, ((path, name),), _ = uploaded(two, *files)
+    assert (status, name) == (204, "scan.nhdr") and sitk.ReadImage(str(path)).GetSize() == (4, 4, 4)
+
+
+def test_a_volume_that_macos_packed_is_opened_without_the_files_beside_it(tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("scan.nrrd", f"{NRRD}\n".encode() + bytes(64))
+        archive.writestr("__MACOSX/._scan.nrrd", b"\0\5\26\7")
+    status, ((path, name),), _ = uploaded(tmp_path, ("scan.zip", packed.getvalue()))
+    assert (status, name, path.name) == (204, "scan.zip", "scan.nrrd")
 
 
 def test_an_upload_that_cannot_be_read_is_removed_and_leaves_the_files_of_the_exam_that_is_open(tmp_path):
@@ -299,6 +310,16 @@ def test_the_viewer_tells_whether_it_opened_an_exam(tmp_path):
     assert asyncio.run(viewer.Viewer.open(opens, exam)) and [one.name for one in shown] == ["scan.nrrd"]
     assert not asyncio.run(viewer.Viewer.open(opens, tmp_path / "gone.nrrd")) and len(shown) == 1
     assert "gone.nrrd does not exist" in page.values["error"]
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_shown_under_one_that_is(tmp_path):
+    pytest.importorskip("trame_slicer", reason="trame-slicer is not installed")
+    viewer = pytest.importorskip("CEKWorldLib.web.viewer", reason="slicer-core is not installed")
+    study, shown = tmp_path / os.fsdecode(b"M\xfcller"), []
+    voxels = np.random.default_rng(0).integers(100, 150, (1, 4, 16, 16)).astype(np.uint16)
+    write_classic(study, voxels, lambda _phase: 3)
+    assert asyncio.run(viewer.Viewer.open(opening(viewer.Viewer, Told(), shown), study))
+    assert [one.name for one in shown] == ["M\N{REPLACEMENT CHARACTER}ller"]
 
 
 def test_a_file_that_cannot_be_written_is_answered_with_the_reason(tmp_path):

@@ -99,6 +99,7 @@ class SessionProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "TMPDIR": temporary},
+            start_new_session=True,  # Ctrl-C and a closed terminal are for the launcher, whose end is the session's
         )
         assert process.stdin is not None and process.stdout is not None
         exam = None if settings.exam is None else str(settings.exam.absolute())

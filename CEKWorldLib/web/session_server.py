@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from CEKWorldLib.web.viewer import Viewer, ViewerSettings
 
 def main() -> None:
     """Serves until standard input ends, or until nobody has looked for long."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a shared terminal is for the launcher, whose end is ours
     start = Start.decode(sys.stdin.buffer.readline())
     # What libraries print must not come between: from here on, standard output is standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from aiohttp import BodyPartReader, web
 
 from CEKWorldLib.errors import CEKWorldError
-from CEKWorldLib.exam.image_files import data_files
+from CEKWorldLib.exam.image_files import data_files, format_of
 from CEKWorldLib.web.page_state import Page
 
 _PIECE = 1 << 20
@@ -80,11 +80,10 @@ class Uploads:
                 files.append(await self._store(part, folder))
         if not files:
             raise CEKWorldError("No file came; choose a volume, a DICOM folder or a zip of one.")
-        if len(files) > 1:
-            return folder, f"DICOM folder ({len(files)} files)"
-        if zipfile.is_zipfile(files[0]):
-            return await asyncio.to_thread(_unpacked, files[0]), files[0].name
-        return files[0], files[0].name
+        if len(files) == 1 and zipfile.is_zipfile(files[0]):
+            return _exam_in(await asyncio.to_thread(_unpacked, files[0])), files[0].name
+        path = _exam_in(folder)
+        return path, path.name if path.is_file() else f"DICOM folder ({len(files)} files)"
 
     async def _store(self, part: BodyPartReader, folder: Path) -> Path:
         path = folder / inner_path(part.filename or "")
@@ -147,8 +146,19 @@ def _unpacked(archive: Path) -> Path:
             raise CEKWorldError(_DAMAGED) from error
         raise
     archive.unlink()
-    files = [path for path in target.rglob("*") if path.is_file()]
-    return files[0] if len(files) == 1 else target
+    return target
+
+
+def _exam_in(folder: Path) -> Path:
+    """The one file or the one volume that lies in a folder, else the folder, which is DICOM's then.
+
+    A volume has other files beside it: the voxels of an NRRD header, or the ``._`` files that macOS packs.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("._")]
+    for found in (files, [path for path in files if format_of(path)]):
+        if len(found) == 1:
+            return found[0]
+    return folder
 
 
 def _unwritten(error: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -127,8 +128,10 @@ class Viewer:
             Whether it was opened; if not, the page shows why.
         """
         self.choice.answer("")  # a question that is still open is about what was asked for before
+        # A file's name may be no UTF-8, in which page and scene have theirs.
+        name = os.fsencode(name or path.name).decode(errors="replace")
         async with self._opening:  # else what takes longer to read would replace what was asked for after it
-            self.page.set(opening=name or path.name, error="", playing=False)
+            self.page.set(opening=name, error="", playing=False)
             try:
                 opened = await self._read(path, name)
                 if opened is None:
@@ -147,10 +150,10 @@ class Viewer:
             return await asyncio.to_thread(open_exam, path, name)
         except SeveralSeries as several:
             self.page.set(opening="")
-            series = await self.choice.ask(name or path.name, several)
+            series = await self.choice.ask(name, several)
         if not series:
             return None
-        self.page.set(opening=name or path.name)
+        self.page.set(opening=name)
         return await asyncio.to_thread(open_exam, path, name, series)
 
     def synthesize(self) -> None:

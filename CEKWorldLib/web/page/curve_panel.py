@@ -53,7 +53,8 @@ def curve_panel(server: Server, remove: Callable[[str], None]) -> None:
 def _region(remove: Callable[[str], None]) -> None:
     with html.Div(classes="row"):
         html.I(classes="swatch", style=("{ background: one.colour }",))
-        html.Span("{{ one.name }}", classes="region-name")
+        # A button, for those who have no mouse; its click is the card's as well.
+        html.Button("{{ one.name }}", classes="region-name", raw_attrs=[':aria-pressed="region === one.id"'])
         html.Span("{{ one.type }}", v_if="one.type", classes="chip", style=("one.type_style",))
         html.Span("{{ one.spread }}", v_if="one.spread", classes="hint")
         v3.VSpacer()

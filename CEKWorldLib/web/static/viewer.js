@@ -23,12 +23,14 @@
   function act(event) {
     const state = window.trame.state;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const hasTimes = state.get("times_s").length > 1; // without them the slider stands still
     if (key === "ArrowLeft" || key === "ArrowRight") {
+      if (!hasTimes) return false;
       const forward = key === "ArrowRight";
       if (event.shiftKey) step(forward);
       else moveTo(state.get("time_s") + (forward ? 1 : -1));
     } else if (key in toggles) {
-      if (state.get("title") && (key === "m" || state.get("times_s").length > 1)) flip(toggles[key]);
+      if (state.get("title") && (key === "m" || hasTimes)) flip(toggles[key]);
     } else if (key in tools) {
       state.set("tool", state.get("tool") === tools[key] ? "none" : tools[key]);
     } else if (key === "Escape") {
