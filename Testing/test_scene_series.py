@@ -11,7 +11,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
 import vtk
-from scene_phantom import PROVENANCE, TIMES_S, frame_at, oblique, open_session
+from scene_phantom import PROVENANCE, TIMES_S, fill, frame_at, oblique, open_session
 from vtk.util.numpy_support import numpy_to_vtk
 
 from CEKWorldLib.errors import CEKWorldError
@@ -83,6 +83,17 @@ def test_phases_of_another_exam_seed_arrival_or_origin_leave_the_sequence_before
     assert second.GetNthIndexValue(1) == "20" and third.GetNthIndexValue(1) == "40"
     assert first.GetNumberOfDataNodes() == len(PHASES) and first.GetAttribute("CEKWorld.seed") == "7"
     assert acquired.GetAttribute("CEKWorld.Synthetic") == "0" and browser.GetMasterSequenceNode() is first
+
+
+def test_phases_of_another_patients_exam_of_the_same_name_get_a_sequence_of_their_own(scene):
+    volume = oblique()
+    session = open_session(scene, volume)
+    first, _ = session.publish()
+    for other in (replace(volume, voxels=volume.voxels + 1), replace(volume, origin=(0.0, 0.0, 0.0)), volume):
+        fill(session, other)
+        again, _ = session.publish()
+        assert (again is first) == (other is volume)
+    assert first.GetNumberOfDataNodes() == len(PHASES)
 
 
 def test_slicer_saves_what_the_project_reads(scene, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -233,7 +234,8 @@ class SceneSession:
         """
         opened = self._opened
         images = {t: self._frames.image(t) for t in self._frames.times_s}
-        series = f"{opened.name} {opened.provenance or 'acquired'} {sorted(self._sources)}"  # with its bolus arrival
+        origin = opened.provenance or "acquired"
+        series = f"{opened.name} {_fingerprint(opened.grid)} {origin} {sorted(self._sources)}"  # with its bolus arrival
         sequence, browser = publish_phases(self._nodes, series, opened.name, opened.grid, images, opened.provenance)
         if opened.given is not None:
             for key, value in series_attributes(opened.given).items():
@@ -366,3 +368,10 @@ class _OpenSeries:
         self.view = SeriesView(frames, self.output, grid.voxels, provenance is not None, scratch)
         self.chart = CurveChart(nodes, name, provenance, self.from_injection)
         self.overlay = Overlay(nodes, layers, grid, provenance)
+
+
+def _fingerprint(volume: Volume) -> str:
+    """Tells a volume from another patient's of the same name, by its geometry and its middle slice."""
+    geometry = repr((volume.shape, volume.spacing, volume.origin, volume.direction))
+    middle = np.ascontiguousarray(volume.voxels[len(volume.voxels) // 2])
+    return f"{zlib.crc32(middle, zlib.crc32(geometry.encode())):08x}"
