@@ -343,9 +343,26 @@ def test_ctrl_c_before_the_work_begins_leaves_nothing(exam, tmp_path, model):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED
+    assert process.returncode == INTERRUPTED, errors
     assert "Traceback" not in errors
     assert [p.name for p in tmp_path.iterdir()] == [exam.name]
+
+
+def test_ctrl_c_that_a_library_swallows_while_it_is_imported_is_one(exam, tmp_path, monkeypatch, capsys):
+    def swallow(_exam):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("Importing the numpy C-extensions failed") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr("CEKWorldLib.cli.phases.run", swallow)
+        assert main(["phases", str(exam)]) == INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "\ncekworld: stopped.\n"
 
 
 @pytest.mark.parametrize(

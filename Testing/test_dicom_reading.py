@@ -194,6 +194,13 @@ def test_series_that_share_a_number_are_told_apart_by_uid(tmp_path):
     assert "series 3 (1.2.3.4)" in refusal(tmp_path)
 
 
+def test_a_whole_uid_means_its_own_series_though_another_begins_with_it(tmp_path):
+    voxels = slices()
+    write(tmp_path, voxels, uid="1.2.3.4")
+    write(tmp_path, slices(seed=1), uid="1.2.3.45", prefix="b")
+    assert np.array_equal(read_exam(tmp_path, series="1.2.3.4").pre.voxels, voxels)
+
+
 def test_other_modalities_are_refused(tmp_path):
     write(tmp_path, slices(), Modality="CT")
     assert "modality CT, not MR" in refusal(tmp_path)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
 
 from CEKWorldLib import __version__
 from CEKWorldLib.cli import (
@@ -111,11 +113,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: sys.exit(HUNG_UP))
+    was_interrupted = _interrupts_noted()
     try:
         args.run(args)
     except (KeyboardInterrupt, Cancelled):
-        print("\ncekworld: stopped.", file=sys.stderr)
-        return INTERRUPTED
+        return _stopped()
+    except ImportError:
+        if was_interrupted():  # Ctrl-C while numpy is imported: it says that it is badly installed
+            return _stopped()
+        raise
     except CEKWorldError as error:
         print(f"cekworld: {error}", file=sys.stderr)
         return USER_ERROR
@@ -124,6 +130,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cekworld: {where}{error.strerror or error}. Choose another file or folder.", file=sys.stderr)
         return USER_ERROR
     return OK
+
+
+def _interrupts_noted() -> Callable[[], bool]:
+    """Tells afterwards whether Ctrl-C was pressed, which still raises KeyboardInterrupt where it is not ignored."""
+    pressed = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return pressed.is_set
+
+
+def _stopped() -> int:
+    print("\ncekworld: stopped.", file=sys.stderr)
+    return INTERRUPTED
 
 
 if __name__ == "__main__":

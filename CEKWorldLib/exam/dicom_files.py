@@ -168,6 +168,8 @@ def matching_series(groups: dict[str, list[Header]], wanted: str, name: str) -> 
     Raises:
         CEKWorldError: there is none.
     """
+    if wanted in groups:  # whole, though another UID may begin with it
+        return {wanted: groups[wanted]}
     matching = {uid: group for uid, group in groups.items() if group[0].number == wanted}
     if not matching and wanted:
         matching = {uid: group for uid, group in groups.items() if uid.startswith(wanted)}

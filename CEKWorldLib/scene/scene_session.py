@@ -373,5 +373,5 @@ class _OpenSeries:
 def _fingerprint(volume: Volume) -> str:
     """Tells a volume from another patient's of the same name, by its geometry and its middle slice."""
     geometry = repr((volume.shape, volume.spacing, volume.origin, volume.direction))
-    middle = np.ascontiguousarray(volume.voxels[len(volume.voxels) // 2])
-    return f"{zlib.crc32(middle, zlib.crc32(geometry.encode())):08x}"
+    middle = volume.voxels[len(volume.voxels) // 2]
+    return f"{zlib.crc32(middle.tobytes(), zlib.crc32(geometry.encode())):08x}"
