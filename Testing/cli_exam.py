@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from tiny_model import tiny_model
 
 from CEKWorldLib.cli.main import main
+from CEKWorldLib.models.bundle import save_model
 
 
 def body_volume() -> sitk.Image:
@@ -21,6 +23,18 @@ def body_volume() -> sitk.Image:
     image.SetSpacing((3.0, 3.0, 4.0))
     image.SetOrigin((-90.0, -80.0, 12.5))
     return image
+
+
+def written_exam(folder: Path) -> Path:
+    path = folder / "native.nrrd"
+    sitk.WriteImage(body_volume(), str(path))
+    return path
+
+
+def saved_model(folder: Path) -> str:
+    facts = {"description": "for tests", "trained_on_simulated_data": True}
+    save_model(tiny_model(), folder / "tiny", facts, "A model for tests.")
+    return str(folder / "tiny")
 
 
 def synthesize(exam: Path, output: Path, model: str, *more: str) -> int:

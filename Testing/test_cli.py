@@ -12,7 +12,7 @@ import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from cli_exam import body_volume, left_behind, synthesize
+from cli_exam import body_volume, left_behind, saved_model, synthesize, written_exam
 from tiny_model import tiny_model
 
 from CEKWorldLib.cli.main import OK, USER_ERROR, main
@@ -49,18 +49,12 @@ COMMANDS = (
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(
-        tiny_model(), folder, {"description": "for tests", "trained_on_simulated_data": True}, "A model for tests."
-    )
-    return str(folder)
+    return saved_model(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
 def exam(tmp_path) -> Path:
-    path = tmp_path / "native.nrrd"
-    sitk.WriteImage(body_volume(), str(path))
-    return path
+    return written_exam(tmp_path)
 
 
 def test_help_needs_none_of_the_slow_libraries():

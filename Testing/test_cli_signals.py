@@ -10,30 +10,21 @@ import time
 from pathlib import Path
 
 import pytest
-import SimpleITK as sitk
-from cli_exam import body_volume, left_behind, synthesize
-from tiny_model import tiny_model
+from cli_exam import left_behind, saved_model, synthesize, written_exam
 
 from CEKWorldLib.cli.main import HUNG_UP, INTERRUPTED, OK, TERMINATED, main
-from CEKWorldLib.models.bundle import save_model
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(
-        tiny_model(), folder, {"description": "for tests", "trained_on_simulated_data": True}, "A model for tests."
-    )
-    return str(folder)
+    return saved_model(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
 def exam(tmp_path) -> Path:
-    path = tmp_path / "native.nrrd"
-    sitk.WriteImage(body_volume(), str(path))
-    return path
+    return written_exam(tmp_path)
 
 
 def _hears_ctrl_c() -> None:
