@@ -196,6 +196,19 @@ def test_a_region_is_chosen_with_the_keyboard(session):
     assert not session.get("playing")
 
 
+def test_removing_a_region_does_not_choose_it(session):
+    session.page.click(".tool-box")
+    session.wait(lambda: session.get("tool") == "box", "the box tool")
+    session.stroke([(0.55, 0.60), (0.62, 0.66)])
+    session.wait(lambda: len(session.classes()) == 3 and session.get("tool") == "none", "a third region")
+    session.page.locator(".region-name").first.click()
+    kept = session.get("regions")[0]["id"]
+    session.wait(lambda: session.get("region") == kept, "the choice of the first region")
+    session.page.locator(".region .remove").last.click()
+    session.wait(lambda: len(session.get("regions")) == 2, "two regions")
+    assert session.get("region") == kept
+
+
 def test_tables_dicom_and_sequence_come_as_downloads(session, tmp_path):
     saved = {}
     for name in ("curves.csv", "dicom.zip", "phases.seq.nrrd"):

@@ -336,6 +336,17 @@ def test_a_file_that_cannot_be_written_is_answered_with_the_reason(tmp_path):
     assert page.values == {"exporting": "", "error": text} and not list(tmp_path.iterdir())
 
 
+def test_a_download_without_a_folder_to_write_it_in_is_answered_with_the_reason(tmp_path):
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from CEKWorldLib.web.downloads import Downloads
+
+    page = Told()
+    downloads = Downloads(page, tmp_path / "gone", lambda: None, lambda: None, lambda: [])  # type: ignore[arg-type, return-value]
+    status, text = answered(downloads.routes(), "GET", "files/curves.csv")
+    assert status == 409 and "curves.csv cannot be written (No such file or directory)" in text
+    assert page.values == {"exporting": "", "error": text}
+
+
 def test_a_download_that_the_browser_breaks_off_is_no_error(tmp_path, monkeypatch, caplog):
     pytest.importorskip("slicer", reason="slicer-core is not installed")
     from CEKWorldLib.web.downloads import Downloads

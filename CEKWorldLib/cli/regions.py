@@ -14,6 +14,7 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.grid import slice_axis
 from CEKWorldLib.exam.image_files import format_of, read_header, read_voxels
 from CEKWorldLib.exam.intensity import body_mask
+from CEKWorldLib.exam.itk_names import itk_name
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.simulation.labels import Label
 
@@ -101,7 +102,7 @@ def _labels(path: Path, volume: Volume) -> np.ndarray:
 
 def _header_of_another_format(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     reader.ReadImageInformation()
     return reader
 

@@ -12,13 +12,15 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.dicom_files import parse
+from CEKWorldLib.exam.itk_names import itk_name
 
 
 def stored_values(file: Path) -> np.ndarray:
     """Decodes a file: (rows, columns), or (frames, rows, columns) where it holds several.
 
     Raises:
-        CEKWorldError: pixels damaged, truncated, or compressed beyond the installed decoders.
+        CEKWorldError: pixels damaged, truncated, or compressed beyond the installed decoders; or the file's name is not
+            UTF-8 and SimpleITK alone can decode it.
     """
     compression = None
     try:
@@ -35,6 +37,8 @@ def stored_values(file: Path) -> np.ndarray:
             if not get_decoder(meta.TransferSyntaxUID).is_available:
                 return _decoded_by_gdcm(file, data)
         return data.pixel_array
+    except CEKWorldError:
+        raise
     except Exception as error:  # decoders raise a dozen kinds; each means these pixels cannot be had
         if compression:
             reason = f"is compressed as {compression}, damaged or not decodable here; export it uncompressed"
@@ -50,7 +54,7 @@ def _decoded_by_gdcm(file: Path, data: Dataset) -> np.ndarray:
     """
     if int(data.get("NumberOfFrames") or 1) > 1:
         raise ValueError("frames may have a rescale each")
-    image = sitk.ReadImage(str(file), imageIO="GDCMImageIO")
+    image = sitk.ReadImage(itk_name(file), imageIO="GDCMImageIO")
     slope, intercept = float(data.get("RescaleSlope") or 1.0), float(data.get("RescaleIntercept") or 0.0)
     (values,) = sitk.GetArrayFromImage(image)
     return np.rint((values - intercept) / slope)

@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from CEKWorldLib.errors import CEKWorldError
+from CEKWorldLib.exam.itk_names import itk_name
 
 _FORMATS = {".nrrd": "NRRD", ".nhdr": "NRRD", ".nii": "NIfTI", ".nii.gz": "NIfTI"}
 _READERS = {"NRRD": "NrrdImageIO", "NIfTI": "NiftiImageIO"}
@@ -57,7 +58,8 @@ def read_header(path: Path, format_name: str) -> sitk.ImageFileReader:
         format_name: what `format_of` says.
 
     Raises:
-        CEKWorldError: empty, damaged, without one number per voxel, or with voxels outside of its folder.
+        CEKWorldError: empty, damaged, without one number per voxel, with voxels outside of its folder, or with a name
+            that is not UTF-8.
         OSError: it cannot be opened.
     """
     with path.open("rb") as file:
@@ -70,7 +72,7 @@ def read_header(path: Path, format_name: str) -> sitk.ImageFileReader:
         )
     reader = sitk.ImageFileReader()
     reader.SetImageIO(_READERS[format_name])  # else the content chooses, and other formats refer to files as well
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     with _refusing_damage(path, format_name):
         if format_name == "NIfTI" and _is_nifti_2(path):
             raise CEKWorldError(f"{path.name} is NIfTI-2, which few programs read; save it as NIfTI-1 or NRRD.")

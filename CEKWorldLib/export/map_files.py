@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from CEKWorldLib.exam.itk_names import itk_name
 from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.export.atomic import replacing
 
@@ -22,7 +23,7 @@ def write_map(path: Path | str, values: np.ndarray, grid: Volume, attributes: Ma
         attributes: kept in the header.
 
     Raises:
-        CEKWorldError: the file cannot be written.
+        CEKWorldError: the file cannot be written, or its name is not UTF-8.
     """
     image = sitk.GetImageFromArray(values)
     image.SetSpacing(grid.spacing)
@@ -32,6 +33,6 @@ def write_map(path: Path | str, values: np.ndarray, grid: Volume, attributes: Ma
         image.SetMetaData(name, text)
     with replacing(Path(path)) as temporary:
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+            sitk.WriteImage(image, itk_name(temporary), useCompression=True)
         except RuntimeError as error:  # all that SimpleITK says of a full disk
             raise OSError("the disk may be full") from error

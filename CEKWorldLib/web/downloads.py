@@ -7,7 +7,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,16 +73,13 @@ class Downloads:
         self._cancelled.clear()
         self._page.set(exporting=f"writing {name}", error="")
         try:
-            with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            with _told_as_unwritable(name):
+                room = tempfile.TemporaryDirectory(dir=self._folder)
+            with room as folder:
                 path = Path(folder) / name
-                try:
+                with _told_as_unwritable(name):
                     # What is shown is taken here, and written in a thread: there, another exam may be opened meanwhile.
                     await asyncio.to_thread(self._files[name](), path)
-                except OSError as error:
-                    raise CEKWorldError(
-                        f"{name} cannot be written ({error.strerror}); free some space where the viewer runs, or open "
-                        "the exam again."
-                    ) from error
                 return await _send(request, path)
         except Cancelled:
             raise web.HTTPNoContent() from None
@@ -150,6 +147,18 @@ class Downloads:
     def start(self) -> None:
         """Begins to work, in the running event loop."""
         self._loop = asyncio.get_running_loop()
+
+
+@contextmanager
+def _told_as_unwritable(name: str) -> Iterator[None]:
+    """Says of errors of the disk which file they keep from being written."""
+    try:
+        yield
+    except OSError as error:
+        raise CEKWorldError(
+            f"{name} cannot be written ({error.strerror}); free some space where the viewer runs, or open the exam "
+            "again."
+        ) from error
 
 
 async def _send(request: web.Request, path: Path) -> web.StreamResponse:

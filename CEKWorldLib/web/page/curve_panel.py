@@ -58,9 +58,10 @@ def _region(remove: Callable[[str], None]) -> None:
         html.Span("{{ one.type }}", v_if="one.type", classes="chip", style=("one.type_style",))
         html.Span("{{ one.spread }}", v_if="one.spread", classes="hint")
         v3.VSpacer()
+        # Not the card's click as well, which would choose the region that has just gone.
         with v3.VBtn(
-            icon=True, size="x-small", variant="text", click=(remove, "[one.id]"), classes="remove",
-            raw_attrs=spoken("Remove the region"),
+            icon=True, size="x-small", variant="text", __events=[("click_stop", "click.stop")],
+            click_stop=(remove, "[one.id]"), classes="remove", raw_attrs=spoken("Remove the region"),
         ):  # fmt: skip
             v3.VIcon("mdi-close", size="14")
             v3.VTooltip("Remove the region", activator="parent", location="top")
