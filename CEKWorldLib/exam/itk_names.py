@@ -16,12 +16,12 @@ def itk_name(path: Path) -> str:
     Raises:
         CEKWorldError: the name, or that of a folder above, is not UTF-8.
     """
-    name = str(path)
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        shown = name.encode(errors="replace").decode()
-        raise CEKWorldError(
-            f"{shown} has a name that is not UTF-8 (at each '?'), which the image library cannot open; rename it."
-        ) from error
-    return name
+    for part in path.parts:
+        try:
+            part.encode()
+        except UnicodeEncodeError as error:
+            shown = part.encode(errors="replace").decode()
+            raise CEKWorldError(
+                f"{shown} has a name that is not UTF-8 (at each '?'), which the image library cannot open; rename it."
+            ) from error
+    return str(path)
