@@ -8,6 +8,7 @@ import shutil
 import signal as signals
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from worker_viewer import Viewer, at_host
 
 from CEKWorldLib.worker.interface import Voxels, WorkerError
 from CEKWorldLib.worker.messages import Geometry
+from CEKWorldLib.worker.remote.private_folder import private_folder
 from CEKWorldLib.worker.remote.seats import Seats
 from CEKWorldLib.worker.shared_folder import SharedFolder
 
@@ -103,3 +105,22 @@ def test_images_that_a_killed_host_left_are_removed_by_the_next_and_those_of_a_r
     for process in (running, third):
         process.kill()
         process.wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
+def test_a_host_whose_new_folder_another_takes_for_a_killed_ones_makes_another(tmp_path, monkeypatch):
+    made = []
+
+    class Taken(tempfile.TemporaryDirectory):
+        """The first folder is removed as soon as it is made, as a host starting in that moment would."""
+
+        def __init__(self, *args, **options) -> None:
+            super().__init__(*args, **options)
+            made.append(Path(self.name))
+            if len(made) == 1:
+                made[0].rmdir()
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", Taken)
+    with private_folder(tmp_path) as folder:
+        assert folder == made[1] and folder.is_dir()
+    assert not list(tmp_path.iterdir())

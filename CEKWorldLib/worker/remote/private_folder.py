@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -32,12 +32,20 @@ def private_folder(parent: Path | None) -> Iterator[Path]:
         for left in parent.glob(f"{_PREFIX}*"):
             with suppress(OSError), _locked(left):  # in use, or another user's
                 shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as folder:
+    with ExitStack() as stack:
+        yield _new(parent, stack)
+
+
+def _new(parent: Path, stack: ExitStack) -> Path:
+    """A new folder, locked. A host that starts at the same moment may have removed one before it was: then another."""
+    while True:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)))
         if fcntl is None:
-            yield Path(folder)
-            return
-        with _locked(Path(folder)):
-            yield Path(folder)
+            return folder
+        with suppress(BlockingIOError, FileNotFoundError):
+            stack.enter_context(_locked(folder))
+            if folder.exists():
+                return folder
 
 
 @contextmanager
