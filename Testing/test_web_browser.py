@@ -162,6 +162,19 @@ def test_a_small_window_has_room_for_the_slider_and_does_not_cut_the_caption_off
     assert 3 < left < right < width - 3
 
 
+def test_a_page_magnified_threefold_shows_the_images_in_full_width_and_the_panels_by_scrolling(session):
+    page = session.page
+    page.set_viewport_size({"width": 640, "height": 360})
+    stage = page.locator(".stage").bounding_box()
+    assert stage["width"] == 640 and stage["y"] + stage["height"] <= 380
+    page.wait_for_function("[...document.querySelectorAll('.view')].filter(view => view.offsetWidth > 200).length == 3")
+    page.locator(".panel-right h2").first.scroll_into_view_if_needed()
+    panel = page.locator(".panel-right").bounding_box()
+    assert panel["width"] > 600 and panel["y"] < 360
+    page.evaluate("scrollTo(0, 0)")
+    page.set_viewport_size(VIEWPORT)
+
+
 def test_a_painted_region_and_a_box_get_curves_and_classes_that_follow_the_drawing(session):
     session.show(80.0)
     session.page.click(".tool-brush")
