@@ -41,6 +41,7 @@ from CEKWorldLib.kinetics.curve_type import CurveType
 from CEKWorldLib.kinetics.roi import roi_curves
 from CEKWorldLib.models.folders import SHIPPED, sha256_of
 from CEKWorldLib.scene.images import image_of
+from CEKWorldLib.scene.owned_nodes import OwnedNodes
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = np.array([0.0, 60.0, 90.0, 180.0, 360.0])
@@ -272,8 +273,7 @@ def test_integers_are_read_as_they_are_stored_so_that_nothing_large_is_converted
 
 
 def test_neither_the_panels_own_volume_nor_a_mask_is_offered_as_input(scene):
-    own = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
-    own.SetAttribute("CEKWorld.Role", "output")
+    OwnedNodes(scene).get("output", "vtkMRMLScalarVolumeNode", "shown")
     scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "mask")
     assert first_volume(scene) is None
     exam = add_exam(scene)

@@ -17,7 +17,7 @@ from CEKWorldLib.exam.volume import Volume
 from CEKWorldLib.scene.acquired_series import series_of_multivolume, series_of_sequence
 from CEKWorldLib.scene.geometry import grid_of, world_to_ijk
 from CEKWorldLib.scene.images import array_of
-from CEKWorldLib.scene.owned_nodes import ROLE_KEY
+from CEKWorldLib.scene.owned_nodes import role_of
 
 _UIDS = "DICOM.instanceUIDs"  # the instances a volume was loaded from, in one text
 _FILES = "MultiVolume.FrameFileList"  # and a sequence, to which Slicer's DICOM import gives no instances
@@ -26,7 +26,7 @@ _FRAMES = "MultiVolume.NumberOfFrames"
 
 def is_own(node: Any) -> bool:
     """Whether a node is what the panel shows, and not something to start from."""
-    return node.GetAttribute(ROLE_KEY) is not None
+    return role_of(node) is not None
 
 
 def first_volume(scene: Any) -> Any | None:

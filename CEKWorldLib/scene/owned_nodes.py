@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-ROLE_KEY = "CEKWorld.Role"
+_ROLE = "CEKWorld.Role"
+_ITSELF = "CEKWorld.Itself"
+
+
+def role_of(node: Any) -> str | None:
+    """What a session owns the node for; None for all others.
+
+    A clone that the user makes has the role's attribute too. So an owned node refers to itself as well: a clone's copy
+    of that reference leads to the original, and the scene keeps it right when nodes are numbered anew.
+    """
+    return node.GetAttribute(_ROLE) if node.GetNodeReferenceID(_ITSELF) == node.GetID() else None
 
 
 class OwnedNodes:
@@ -46,7 +56,8 @@ class OwnedNodes:
         node = self._in_scene(role, class_name)
         if node is None:
             node = self.scene.AddNewNodeByClass(class_name, name)
-            node.SetAttribute(ROLE_KEY, role)
+            node.SetAttribute(_ROLE, role)
+            node.SetNodeReferenceID(_ITSELF, node.GetID())
         self._nodes[role] = node
         return node, True
 
@@ -71,7 +82,7 @@ class OwnedNodes:
     def _in_scene(self, role: str, class_name: str) -> Any | None:
         for n in range(self.scene.GetNumberOfNodesByClass(class_name)):
             node = self.scene.GetNthNodeByClass(n, class_name)
-            if node.GetAttribute(ROLE_KEY) == role:
+            if role_of(node) == role:
                 return node
         return None
 
