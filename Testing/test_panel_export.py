@@ -85,8 +85,8 @@ def test_phases_of_a_dicom_volume_join_its_patient_and_study_and_its_protocol_re
 
 
 def test_regions_of_a_sequence_that_slicer_loaded_from_dicom_join_the_patient_and_study(desktop, tmp_path):
-    files = write_exam(tmp_path / "exam", slices=4, rows=64, columns=64)
-    grid = read_exam(tmp_path / "exam").pre
+    files = write_exam(tmp_path / "Doe, Jane", slices=4, rows=64, columns=64)
+    grid = read_exam(tmp_path / "Doe, Jane").pre
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "DCE")
     for n, rise in enumerate((1.0, 2.1, 2.5, 1.9)):
         phase = slicer.vtkMRMLScalarVolumeNode()

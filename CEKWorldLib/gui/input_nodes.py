@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from CEKWorldLib.scene.owned_nodes import role_of
 _UIDS = "DICOM.instanceUIDs"  # the instances a volume was loaded from, in one text
 _FILES = "MultiVolume.FrameFileList"  # and a sequence, to which Slicer's DICOM import gives no instances
 _FRAMES = "MultiVolume.NumberOfFrames"
+_COMMAS = 20  # that a path may have
 
 
 def is_own(node: Any) -> bool:
@@ -104,8 +107,13 @@ def acquisition_of_node(node: Any, file_of_instance: Callable[[str], str]) -> Ac
 def source_file(node: Any, file_of_instance: Callable[[str], str]) -> Path | None:
     """A DICOM file of the series a node was loaded from, beside the others; None where it was not DICOM."""
     uids = (node.GetAttribute(_UIDS) or "").split()
-    file = file_of_instance(uids[0]) if uids else (node.GetAttribute(_FILES) or "").split(",")[0]
-    return Path(file) if file and Path(file).is_file() else None
+    files = [file_of_instance(uids[0])] if uids else _first_of(node.GetAttribute(_FILES) or "")
+    return next((Path(file) for file in files if os.path.isfile(file)), None)  # also False of what is too long
+
+
+def _first_of(files: str) -> Iterable[str]:
+    """What may be the first of files that commas part: a folder may be called "Doe, Jane"."""
+    return accumulate(files.split(",", _COMMAS + 1)[: _COMMAS + 1], lambda name, rest: f"{name},{rest}")
 
 
 def shown_slice(scene: Any, volume_node: Any) -> int:
