@@ -236,6 +236,20 @@ def test_images_that_share_a_uid_are_refused_by_name(exam, tmp_path):
         read_source(tmp_path)
 
 
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID"])
+@pytest.mark.parametrize("empty", [True, False])
+def test_an_image_that_nothing_can_refer_to_is_refused_by_name(exam, tmp_path, keyword, empty):
+    for number, file in enumerate(sorted(exam.iterdir())):
+        data = pydicom.dcmread(file)
+        if number == 1 and empty:
+            setattr(data, keyword, "")
+        elif number == 1:
+            delattr(data, keyword)
+        data.save_as(tmp_path / file.name)
+    with pytest.raises(CEKWorldError, match=rf"im00\d.dcm has no {keyword}"):
+        read_source(tmp_path)
+
+
 ODD = {
     "US": [0, 1, 65_535], "IS": ["", "-1", "ZZPHI"], "DS": ["", "0", "-1", "1e30", "ZZPHI"], "UI": ["", "ZZPHI", "1.2"],
     "DA": ["", "20241399", "ZZPHI"], "TM": ["", "995959", "ZZPHI"],

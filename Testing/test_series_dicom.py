@@ -317,6 +317,23 @@ def test_progress_is_told_and_what_it_raises_ends_the_reading(tmp_path):
         read_series(tmp_path, progress=stop)
 
 
+def test_frames_of_an_enhanced_file_are_told_one_by_one_and_what_that_raises_ends_the_reading(tmp_path):
+    write_enhanced(
+        tmp_path / "all.dcm", FRAMES, lambda phase: {"FrameContentSequence": item(TemporalPositionIndex=phase)}
+    )
+    frames = FRAMES.shape[0] * FRAMES.shape[1]
+
+    class Cancelled(Exception):
+        """Not to be taken for a damaged header."""
+
+    def stop(step, done, whole):
+        if (done, whole) == (5, frames):
+            raise Cancelled(step)
+
+    with pytest.raises(Cancelled, match="headers"):
+        read_series(tmp_path, progress=stop)
+
+
 def test_the_qiba_phantom_has_67_phases_five_seconds_apart(shared_data):
     read = read_series(shared_data / "dicom_qiba_dro_v4")
     assert read.frames.shape == (67, 1, 200, 60)

@@ -220,27 +220,30 @@ def _is_valid(element: DataElement) -> bool:
 
 
 def _source(headers: Sequence[Header], found: Sequence[Header]) -> Source:
-    every = [SourceImage(header.data, plane) for header in headers for plane in planes_of(header)]
+    every = [SourceImage(header.data, plane) for header in headers for plane in planes_of([header])]
     images = _first_of_each_slice(every)
     for header in {id(image.header): image.header for image in images}.values():
         _keep_readable(header)
     first = images[0].header
-    _refuse_shared_uids(images)
+    _refuse_what_cannot_be_referred_to(images)
     common = _common(first)
     study = {header.number for header in found if header.data.get("StudyInstanceUID") == common.StudyInstanceUID}
     numbers = frozenset(int(number) for number in study if number.isdecimal())
     return Source(common, tuple(images), _started(first) or datetime.now(), numbers)
 
 
-def _refuse_shared_uids(images: Sequence[SourceImage]) -> None:
-    """Images that bad converters gave one SOPInstanceUID: nothing can refer to one of them."""
+def _refuse_what_cannot_be_referred_to(images: Sequence[SourceImage]) -> None:
+    """Images that bad converters gave one SOPInstanceUID, or none, or no class."""
     known: dict[str, SourceImage] = {}
     for image in images:
-        other = known.setdefault(str(image.header.get("SOPInstanceUID") or ""), image)
+        for keyword in ("SOPClassUID", "SOPInstanceUID"):
+            if not image.header.get(keyword):
+                raise CEKWorldError(f"{image.plane.file.name} has no {keyword}; export the source again.")
+        other = known.setdefault(str(image.header.SOPInstanceUID), image)
         if other.header is not image.header:
             raise CEKWorldError(
-                f"{other.plane.file.name} and {image.plane.file.name} have the same SOPInstanceUID, or none; export "
-                "the source again."
+                f"{other.plane.file.name} and {image.plane.file.name} have the same SOPInstanceUID; export the source "
+                "again."
             )
 
 

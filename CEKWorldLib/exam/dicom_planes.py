@@ -5,9 +5,11 @@ A plane is one 2-D image: a whole classic MR file, or one frame of an Enhanced M
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -16,7 +18,7 @@ from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.exam.checks import MAX_SERIES_VOXELS, check_size
 from CEKWorldLib.exam.dicom_files import Header
 from CEKWorldLib.exam.dicom_pixels import stored_values
-from CEKWorldLib.exam.dicom_protocol import group_of, injection_start
+from CEKWorldLib.exam.dicom_protocol import group_of, injection_start, tag_of
 
 # Third and later values of ImageType and FrameType that are no magnitude image, with the word for the message.
 _NOT_MAGNITUDE = {
@@ -72,35 +74,68 @@ class Plane:
     times: dict[str, str]
 
 
-def planes_of(header: Header) -> list[Plane]:
-    """The images of one file.
+def planes_of(headers: Sequence[Header], progress: Callable[[int, int], None] | None = None) -> list[Plane]:
+    """The images of some files.
+
+    Args:
+        headers: of the files.
+        progress: told the files done and their number, then the frames of each that has several; what it raises ends
+            the work.
 
     Raises:
         CEKWorldError: colour, phase or derived images, frames or slices without a place, damaged values.
     """
-    file, data = header.file, header.data
+    planes: list[Plane] = []
+    for index, header in enumerate(headers):
+        if progress:
+            progress(index, len(headers))
+        planes += _planes_of_file(header, progress if header.multiframe else None)
+    return planes
+
+
+def _planes_of_file(header: Header, progress: Callable[[int, int], None] | None) -> list[Plane]:
+    with _damage_named(header.file):
+        frames = _frames_of(header)
+    planes = []
+    for index, frame in enumerate(frames):
+        if progress:
+            progress(index, len(frames))
+        with _damage_named(header.file):
+            planes.append(_plane(header, index, frame))
+    return planes
+
+
+@contextmanager
+def _damage_named(file: Path) -> Iterator[None]:
+    """Header values are converted on access, and damaged ones raise many kinds of exceptions."""
     try:
-        frames: Sequence[Dataset | None] = data.get("PerFrameFunctionalGroupsSequence") or [None]
-        count = int(data.get("NumberOfFrames") or 1)
-        check_size((1, data.Rows, data.Columns), file.name)
-        # The frames may be those of many phases; the size of one volume is judged where they are sorted.
-        if count * data.Rows * data.Columns > MAX_SERIES_VOXELS:
-            raise CEKWorldError(
-                f"{file.name} is too large ({count} frames of {data.Columns} x {data.Rows} pixels); crop it or leave "
-                "phases out."
-            )
-        if data.get("SamplesPerPixel", 1) != 1 or data.get("PhotometricInterpretation") != "MONOCHROME2":
-            raise CEKWorldError(f"{file.name} is a colour or inverted picture, not an MR image; choose the MR series.")
-        if len(frames) != count:
-            raise CEKWorldError(
-                f"{file.name} holds {count} frames without saying where each lies in the patient; export it as a "
-                "classic MR series with one file per slice."
-            )
-        return [_plane(header, index, frame) for index, frame in enumerate(frames)]
+        yield
     except CEKWorldError:
         raise
-    except Exception as error:  # header values are converted on access, and damaged ones raise many kinds
+    except Exception as error:
         raise CEKWorldError(f"{file.name} has a damaged DICOM header; export it again.") from error
+
+
+def _frames_of(header: Header) -> Sequence[Dataset | None]:
+    """What the file says about each of its frames; None for a classic image."""
+    file, data = header.file, header.data
+    frames: Sequence[Dataset | None] = data.get("PerFrameFunctionalGroupsSequence") or [None]
+    count = int(data.get("NumberOfFrames") or 1)
+    check_size((1, data.Rows, data.Columns), file.name)
+    # The frames may be those of many phases; the size of one volume is judged where they are sorted.
+    if count * data.Rows * data.Columns > MAX_SERIES_VOXELS:
+        raise CEKWorldError(
+            f"{file.name} is too large ({count} frames of {data.Columns} x {data.Rows} pixels); crop it or leave "
+            "phases out."
+        )
+    if data.get("SamplesPerPixel", 1) != 1 or data.get("PhotometricInterpretation") != "MONOCHROME2":
+        raise CEKWorldError(f"{file.name} is a colour or inverted picture, not an MR image; choose the MR series.")
+    if len(frames) != count:
+        raise CEKWorldError(
+            f"{file.name} holds {count} frames without saying where each lies in the patient; export it as a "
+            "classic MR series with one file per slice."
+        )
+    return frames
 
 
 def decode(planes: Sequence[Plane], progress: Callable[[int, int], None] | None = None) -> np.ndarray:
@@ -168,8 +203,11 @@ def _entries(data: Dataset, frame: Dataset | None, tags: Sequence[str]) -> dict[
         "CardiacSynchronizationSequence", "TemporalPositionSequence",
     )  # fmt: skip
     sources = [data] if frame is None else [*(group_of(data, frame, name) for name in groups), data]
-    found = {tag: next((source[tag].value for source in sources if tag in source), None) for tag in tags}
-    return {tag: str(value) for tag, value in found.items() if value not in (None, "")}
+    wanted = {tag_of(keyword): keyword for keyword in tags}
+    found: dict[str, Any] = {}
+    for source in reversed(sources):
+        found |= {wanted[tag]: source[tag].value for tag in wanted.keys() & source.keys()}
+    return {keyword: str(found[keyword]) for keyword in tags if found.get(keyword) not in (None, "")}
 
 
 def _vector(source: Dataset, tag: str, count: int, file: Path) -> np.ndarray:

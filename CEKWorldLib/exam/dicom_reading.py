@@ -32,7 +32,7 @@ def read_dicom(path: Path, series: str | int | None = None) -> tuple[Volume, Acq
         warnings.simplefilter("ignore")
         headers, damaged = find_series(path, series)
         name = headers[0].file.name if len(headers) == 1 else path.resolve().name
-        stack = stack_of(distinct([plane for header in headers for plane in planes_of(header)]), name)
+        stack = stack_of(distinct(planes_of(headers)), name)
         check_size(stack.shape, name)
         volume, notes = stack.volume(decode(stack.planes)), stack.notes
         first = headers[0].data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from CEKWorldLib.exam.found_series import FoundSeries, Progress
 from CEKWorldLib.exam.protocol import Acquisition
 from CEKWorldLib.exam.volume import Volume
 
+_Told = Callable[[int, int], None] | None  # as ``Progress``, of headers
 _SAME_GRID_MM = 0.1  # series of one scan may round their positions differently
 
 
@@ -98,10 +99,10 @@ class _Scan:
     made_by: dict[str, str]
 
     @classmethod
-    def of(cls, headers: Sequence[Header], name: str) -> _Scan:
+    def of(cls, headers: Sequence[Header], name: str, told: _Told) -> _Scan:
         """Raises CEKWorldError where the images are not those of complete phases."""
         refuse_other_modality(headers, name)
-        phases = split_phases(distinct([plane for header in headers for plane in planes_of(header)]), name)
+        phases = split_phases(distinct(planes_of(headers, told)), name)
         first, kind = headers[0], _Kind.of(headers[0])
         return cls(first.number, first.series, kind, phases, stack_of(phases[0], name), made_by(first.data))
 
@@ -133,10 +134,11 @@ def find_dicom_series(path: Path, series: Collection[str], progress: Progress | 
     with warnings.catch_warnings():
         # Dirty headers (long decimal strings, odd character sets) are the rule, and the texts may quote patient data.
         warnings.simplefilter("ignore")
-        headers, damaged = find_images(path, partial(progress, "headers") if progress else None)
+        told = partial(progress, "headers") if progress else None
+        headers, damaged = find_images(path, told)
         name = headers[0].file.name if len(headers) == 1 else path.resolve().name
         try:
-            scans, notes = _chosen(headers, series, name)
+            scans, notes = _chosen(headers, series, name, told)
             if damaged:
                 notes += (f"{len(damaged)} damaged DICOM file(s) were left out, the first is {damaged[0].name}.",)
             return _found(_in_order(scans), notes, name)
@@ -146,19 +148,21 @@ def find_dicom_series(path: Path, series: Collection[str], progress: Progress | 
             raise CEKWorldError(f"{error} ({damaged[0].name} is damaged or truncated and was left out.)") from error
 
 
-def _chosen(headers: Sequence[Header], series: Collection[str], name: str) -> tuple[list[_Scan], tuple[str, ...]]:
+def _chosen(
+    headers: Sequence[Header], series: Collection[str], name: str, told: _Told
+) -> tuple[list[_Scan], tuple[str, ...]]:
     groups = by_series(headers)
     if series:
         picked: dict[str, list[Header]] = {}
         for wanted in series:
             picked |= matching_series(groups, wanted, name)
-        return _one_scan([_Scan.of(group, name) for group in picked.values()], name), ()
+        return _one_scan([_Scan.of(group, name, told) for group in picked.values()], name), ()
     refuse_other_modality(headers, name)
     groups = mr_series(groups)
     if len(groups) == 1:
         (group,) = groups.values()
-        return _one_scan([_Scan.of(group, name)], name), ()
-    return _only_time_series(groups, name)
+        return _one_scan([_Scan.of(group, name, told)], name), ()
+    return _only_time_series(groups, name, told)
 
 
 def _one_scan(scans: list[_Scan], name: str) -> list[_Scan]:
@@ -173,13 +177,13 @@ def _one_scan(scans: list[_Scan], name: str) -> list[_Scan]:
     return scans
 
 
-def _only_time_series(groups: dict[str, list[Header]], name: str) -> tuple[list[_Scan], tuple[str, ...]]:
+def _only_time_series(groups: dict[str, list[Header]], name: str, told: _Told) -> tuple[list[_Scan], tuple[str, ...]]:
     """Puts series together that are phases of one scan, and takes the only time series among the results."""
     families: list[list[_Scan]] = []
     unusable: list[tuple[str, CEKWorldError]] = []  # with its SeriesNumber: scouts, phase images, incomplete series
     for group in groups.values():
         try:
-            scan = _Scan.of(group, group[0].file.name)
+            scan = _Scan.of(group, group[0].file.name, told)
         except CEKWorldError as error:
             unusable.append((group[0].number, error))
             continue
