@@ -13,6 +13,7 @@ from tiny_model import tiny_model
 from CEKWorldLib.errors import Cancelled, CEKWorldError
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.exam.protocol import Injection
+from CEKWorldLib.synthesis.batching import choose_device
 from CEKWorldLib.synthesis.noise import CORRELATION_MM, noise_field
 from CEKWorldLib.synthesis.session import Session
 
@@ -171,6 +172,21 @@ def test_a_device_without_memory_is_left_for_the_cpu(session):
     assert other.device == "cpu"
     assert any("on the CPU" in notice for notice in other.notices)
     np.testing.assert_array_equal(other.frame(60.0), session.frame(60.0))
+
+
+def test_auto_is_the_cpu_where_the_gpu_does_not_compute_and_a_gpu_asked_for_by_name_is_refused(monkeypatch):
+    ones = torch.ones
+
+    def of_an_old_gpu(*size, device):
+        if torch.device(device).type == "cuda":
+            raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+        return ones(*size, device=device)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", of_an_old_gpu)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(CEKWorldError, match="'cuda' here that works"):
+        choose_device("cuda")
 
 
 def test_too_little_memory_for_anything_is_said():

@@ -62,18 +62,26 @@ def requested_bytes(error: BaseException) -> int | None:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is a CUDA GPU where there is one, else the CPU; any other name is PyTorch's.
+    """``auto`` is a CUDA GPU where one works, else the CPU; any other name is PyTorch's.
 
     Raises:
         CEKWorldError: there is no such device here.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        return (_working("cuda") if torch.cuda.is_available() else None) or torch.device("cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise CEKWorldError("PyTorch finds no CUDA GPU on this machine; choose the device auto or cpu.")
+    device = _working(name)
+    if device is None:
+        raise CEKWorldError(f"There is no device '{name}' here that works; choose auto, cpu or cuda.")
+    return device
+
+
+def _working(name: str) -> torch.device | None:
+    """The device, if it computes; one that PyTorch knows may not be there, be too old for it, or full."""
     try:
         device = torch.device(name)
-        torch.ones(1, device=device)  # a name PyTorch knows is no device yet: mps, or a ninth GPU
+        torch.ones(1, device=device)
     except (RuntimeError, AssertionError):  # some backends assert that PyTorch was built with them
-        raise CEKWorldError(f"There is no device '{name}' here; choose auto, cpu or cuda.") from None
+        return None
     return device

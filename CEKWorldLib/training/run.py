@@ -84,8 +84,8 @@ def run(
     plan = read_configuration(configuration)
     if exams is not None:
         plan = replace(plan, data=replace(plan.data, exams=exams))
-    processes = PartialState(cpu=device == "cpu")
     chosen = choose_device(device)
+    processes = PartialState(cpu=chosen.type == "cpu")
     place = processes.device if device in ("auto", "cuda") else chosen  # each process has a GPU of its own
     model = output / "model"
     digest = train(plan, output, model, place, seed, workers, init)
