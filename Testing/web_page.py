@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 PATIENCE_S = 90  # for a machine that is busy with something else
@@ -29,6 +30,16 @@ class Session:
             assert time.monotonic() < end, f"{what} did not come; error: {self.get('error')!r}"
             self.page.wait_for_timeout(100)
         return found
+
+    @contextmanager
+    def sized(self, width: int, height: int) -> Iterator[None]:
+        """The page in a window of this size, in CSS pixels; afterwards it is as before, whatever a test found."""
+        before = self.page.viewport_size
+        self.page.set_viewport_size({"width": width, "height": height})
+        try:
+            yield
+        finally:
+            self.page.set_viewport_size(before)
 
     def press(self, key: str, condition: Callable[[], Any]) -> None:
         """Presses a key until it is taken: what is just opening takes none."""
