@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tiny_model import tiny_model
 
 from CEKWorldLib.cli.main import main
 from CEKWorldLib.evaluation import evaluate, metrics
+from CEKWorldLib.evaluation.case_pictures import CasePicture
 from CEKWorldLib.evaluation.case_scores import CURVE_TIMES_S, Truth, score_frames
 from CEKWorldLib.models.bundle import save_model
 from CEKWorldLib.models.folders import verify
@@ -88,13 +90,38 @@ def test_truth_holds_one_frame_per_curve_time_and_starts_before_arrival(truth):
     np.testing.assert_array_equal(truth.series[0], truth.pre)
 
 
+def test_a_case_picture_shows_the_brightest_moment_of_the_largest_lesion_and_the_curves_without_the_noise(truth):
+    source = truth.case.pre.voxels
+    frames = source + 0.5 * (truth.series - truth.pre)
+    picture = CasePicture.of(truth, frames, score_frames(frames, source, truth))
+    lesions = truth.lesions()
+    largest = max(lesions, key=lambda n: lesions[n].sum())
+    np.testing.assert_array_equal(picture.region, lesions[largest][0])
+    seconds = CURVE_TIMES_S.tolist()
+    true_curve = truth.case.curve(lesions[largest], seconds)
+    np.testing.assert_allclose(picture.true_curve, 100 * (true_curve / true_curve[0] - 1), atol=0.01)
+    np.testing.assert_allclose(picture.curve, 0.5 * picture.true_curve, atol=0.01)
+    assert picture.time_s == CURVE_TIMES_S[true_curve.argmax()]
+    np.testing.assert_allclose(picture.enhancement, 0.5 * picture.true_enhancement, atol=0.01)
+    assert truth.case.lesions[largest].family.replace("_", " ") in picture.title and "error 50 %" in picture.title
+
+
+def test_a_case_without_a_lesion_is_shown_by_its_enhancing_tissue(truth):
+    healthy = replace(truth, case=replace(truth.case, lesions=()))
+    picture = CasePicture.of(healthy, truth.series, {"enhancing_mae_ratio": 0.0})
+    np.testing.assert_array_equal(picture.region, truth.tissue[0])
+    assert "enhancing tissue" in picture.title and "Spearman" not in picture.title
+
+
 def test_evaluation_scores_every_variant_and_its_figures_go_into_the_card(tmp_path, monkeypatch, capsys):
     save_model(tiny_model(), tmp_path / "tiny", {}, "# Tiny\n")
     (tmp_path / "tiny/notes.txt").write_text("ours")
     monkeypatch.setattr(evaluate, "SPLITS", ("test",))
     monkeypatch.setattr(evaluate, "ANATOMIES", ("breast",))
     monkeypatch.setattr(evaluate, "SLICES", 1)
-    evaluate.run(str(tmp_path / "tiny"), 1, "cpu", tmp_path / "e.json")
+    (tmp_path / "pictures").mkdir()
+    evaluate.run(str(tmp_path / "tiny"), 1, "cpu", tmp_path / "e.json", tmp_path / "pictures")
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["cases-breast.png"]
     result = json.loads((tmp_path / "e.json").read_text())
     assert set(result["summary"]) == set(evaluate.SUMMARY)
     names = {record["variant"] for record in result["cases"]}
@@ -108,7 +135,7 @@ def test_evaluation_scores_every_variant_and_its_figures_go_into_the_card(tmp_pa
     written = capsys.readouterr().out
     assert written == 2 * (tmp_path / "tiny/docs/README.md").read_text() and written.startswith("# Tiny\n")
     row = f"| breast | as in training | {result['summary']['enhancing_mae_ratio']:.2f} |"
-    assert written.count(row) == 2 and len(list(tmp_path.iterdir())) == 2
+    assert written.count(row) == 2 and len(list(tmp_path.iterdir())) == 3
     verify(tmp_path / "tiny")
     assert (tmp_path / "tiny/notes.txt").read_text() == "ours"
 

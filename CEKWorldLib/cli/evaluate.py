@@ -20,6 +20,7 @@ _EPILOG = """\
 examples:
   cekworld evaluate
   cekworld evaluate --model runs/compact/model --cases 12 --json evaluation.json
+  cekworld evaluate --cases 1 --pictures held-out     what truth and model add to each slice
 """
 
 
@@ -37,6 +38,9 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu or cuda")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, one number per row under summary")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="write a picture of the cases of each anatomy, with lesion curves"
+    )
     parser.set_defaults(run=run)
 
 
@@ -44,6 +48,8 @@ def run(args: argparse.Namespace) -> None:
     """Hands over to the evaluation room."""
     if args.json:
         check_file(args.json)
+    if args.pictures:
+        args.pictures.mkdir(parents=True, exist_ok=True)
     from CEKWorldLib.evaluation.evaluate import run as evaluate
 
-    evaluate(model=args.model, cases=args.cases, device=args.device, json_path=args.json)
+    evaluate(args.model, args.cases, args.device, args.json, args.pictures)

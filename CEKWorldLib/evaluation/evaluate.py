@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -17,6 +17,7 @@ from typing import get_args
 import numpy as np
 from tqdm import tqdm
 
+from CEKWorldLib.evaluation.case_pictures import CasePicture, write_case_pictures
 from CEKWorldLib.evaluation.case_scores import CURVE_TIMES_S, Truth, score_frames, score_smoothness
 from CEKWorldLib.exam.exam import Exam
 from CEKWorldLib.exam.protocol import ANATOMIES
@@ -40,6 +41,9 @@ SUMMARY = (
     "anatomy_gradient_correlation",
     "lesion_second_difference_ratio",
 )
+
+
+Shown = Callable[[Truth, np.ndarray, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,12 @@ def variants(model: WorldModel) -> list[Variant]:
     ]
 
 
-def evaluate(model: WorldModel, cases: int, device: str = "auto") -> list[dict]:
+def evaluate(model: WorldModel, cases: int, device: str = "auto", shown: Shown | None = None) -> list[dict]:
     """Scores the shipped variant and the oracle on every held-out case, the other variants on the cases of "test".
 
     Args:
         cases: per anatomy and split.
+        shown: told of every case its truth, the shipped variant's frames and their scores.
 
     Returns:
         One record per case and variant: anatomy, split, seed, variant, scores.
@@ -91,7 +96,12 @@ def evaluate(model: WorldModel, cases: int, device: str = "auto") -> list[dict]:
     for anatomy, split, seed in tqdm(jobs, desc="evaluating", unit="case"):
         case = simulate(anatomy, seed, split, shape=(SLICES, 256, 256), view="axial")
         truth, exam = Truth.of(case), case.to_exam()
-        scores = {shipped.name: _score(model, shipped, exam, truth, device, smoothness=True), ORACLE: _knowable(truth)}
+        session = _session(model, shipped, exam, truth, device)
+        frames = _frames(session)
+        own = score_frames(frames, exam.pre.voxels, truth)
+        if shown:
+            shown(truth, frames, own)
+        scores = {shipped.name: own | score_smoothness(session, truth), ORACLE: _knowable(truth)}
         if split == "test":
             still = np.broadcast_to(case.pre.voxels, truth.series.shape)
             scores["no enhancement"] = score_frames(still, case.pre.voxels, truth)
@@ -102,16 +112,20 @@ def evaluate(model: WorldModel, cases: int, device: str = "auto") -> list[dict]:
     return records
 
 
-def _score(
-    model: WorldModel, variant: Variant, exam: Exam, truth: Truth, device: str, smoothness: bool = False
-) -> dict[str, float]:
+def _session(model: WorldModel, variant: Variant, exam: Exam, truth: Truth, device: str) -> Session:
     injection = truth.case.injection
     session = Session(Sampled(model, variant), device=device)
     session.prepare(exam, injection)
     session.synthesize(default_times(injection.arrival_s, exam.anatomy))
-    frames = np.stack([session.frame(float(t)) for t in CURVE_TIMES_S])
-    scores = score_frames(frames, exam.pre.voxels, truth)
-    return scores | (score_smoothness(session, truth) if smoothness else {})
+    return session
+
+
+def _frames(session: Session) -> np.ndarray:
+    return np.stack([session.frame(float(t)) for t in CURVE_TIMES_S])
+
+
+def _score(model: WorldModel, variant: Variant, exam: Exam, truth: Truth, device: str) -> dict[str, float]:
+    return score_frames(_frames(_session(model, variant, exam, truth, device)), exam.pre.voxels, truth)
 
 
 def _knowable(truth: Truth) -> dict[str, float]:
@@ -143,10 +157,15 @@ def summary(records: list[dict], variant: str) -> dict[str, float]:
     return means | {"anatomy_gradient_correlation": min(r["anatomy_gradient_correlation"] for r in own)}
 
 
-def run(model: str, cases: int, device: str, json_path: Path | None) -> None:
-    """The command line's entry: scores, prints tables, writes JSON."""
+def run(model: str, cases: int, device: str, json_path: Path | None, pictures: Path | None = None) -> None:
+    """The command line's entry: scores, prints tables, writes JSON, and pictures into a folder."""
     world = load_model(model)
-    records = evaluate(world, cases, device)
+    seen: dict[str, list[CasePicture]] = defaultdict(list)
+
+    def show(truth: Truth, frames: np.ndarray, scores: dict[str, float]) -> None:
+        seen[truth.case.anatomy].append(CasePicture.of(truth, frames, scores))
+
+    records = evaluate(world, cases, device, show if pictures else None)
     shipped = variants(world)[0].name
     flat, knowable = summary(records, shipped), summary(records, ORACLE)
     print(f"\nModel {world.name} ({world.sha256[:12]}), {cases} cases per anatomy and split, simulated, held out")
@@ -162,6 +181,10 @@ def run(model: str, cases: int, device: str, json_path: Path | None) -> None:
         of = {"name": world.name, "sha256": world.sha256}
         figures = {"model": of, "summary": flat, "oracle": knowable, "cases": records}
         json_path.write_text(json.dumps(figures, indent=1) + "\n")
+    if pictures:
+        for anatomy, cells in seen.items():
+            subtitle = f"{anatomy}, simulated cases held out from training; model {world.name} ({world.sha256[:12]})"
+            write_case_pictures(pictures / f"cases-{anatomy}.png", cells, subtitle)
 
 
 _COLUMNS = {

@@ -8,14 +8,9 @@ from pathlib import Path
 from CEKWorldLib.errors import CEKWorldError
 from CEKWorldLib.evaluation.evaluate import SHIPPED, SUMMARY, summarise
 from CEKWorldLib.models.folders import CARD, model_folder, rewrite_card, verify
+from CEKWorldLib.simulation.splits import TITLES
 
 _HEADING = "## Measured quality"
-_SPLITS = {
-    "test": "as in training",
-    "unseen_lesion": "unseen lesion family",
-    "unseen_protocol": "unseen protocol range",
-    "unseen_aif": "unseen AIF",
-}
 _COLUMNS = ("error, of no enhancement's", "lesion curves, Spearman", "anatomy, gradient correlation", "2nd difference")
 
 
@@ -45,7 +40,7 @@ def _section(records: list[dict]) -> str:
     own = [record for record in records if record["variant"].startswith(SHIPPED)]
     cases = len({record["seed"] for record in own})
     rows = [
-        f"| {anatomy} | {_SPLITS.get(split, split)} | " + " | ".join(_cell(scores, key) for key in SUMMARY) + " |"
+        f"| {anatomy} | {TITLES.get(split, split)} | " + " | ".join(_cell(scores, key) for key in SUMMARY) + " |"
         for (anatomy, split), scores in summarise(own, ("anatomy", "split")).items()
     ]
     return "\n".join(

@@ -9,6 +9,15 @@ from CEKWorldLib.exam.protocol import Anatomy
 
 Split = Literal["train", "validation", "test", "unseen_lesion", "unseen_protocol", "unseen_aif"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+TITLES: dict[str, str] = {
+    "train": "training",
+    "validation": "validation",
+    "test": "as in training",
+    "unseen_lesion": "unseen lesion family",
+    "unseen_protocol": "unseen protocol range",
+    "unseen_aif": "unseen AIF",
+}
+"""How the splits are called in tables and pictures."""
 
 SEEDS_PER_SPLIT = 10_000_000
 HELD_OUT_FAMILY: dict[Anatomy, str] = {"breast": "non_mass", "abdomen": "fnh", "brain": "lymphoma"}
