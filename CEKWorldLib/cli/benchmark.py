@@ -40,7 +40,7 @@ def add_parser(commands) -> None:
         formatter_class=ManualFormatter,
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of results; resumed if there")
-    parser.add_argument("--budget", default="cpu", metavar="NAME", help="cpu (default), gpu, tiny, or a TOML file")
+    parser.add_argument("--budget", default="cpu", metavar="NAME", help="cpu (default), cpu-long, gpu, tiny, or a file")
     parser.add_argument("--seeds", type=whole_number(1, 99), default=3, metavar="N", help="how many (default 3)")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these; a wrong name lists them (default all)")
     parser.add_argument("--workers", type=whole_number(1, 256), default=2, metavar="N", help="processes (default 2)")
