@@ -251,6 +251,17 @@ def test_figures_that_could_not_be_written_are_not_measured_for_hours(command, t
     assert main([command, "--json", str(tmp_path / "x.json")]) == OK
 
 
+def test_pictures_that_could_not_be_written_are_not_measured_for_hours(tmp_path, monkeypatch, capsys):
+    measured = []
+    monkeypatch.setattr("CEKWorldLib.evaluation.evaluate.run", lambda **_: measured.append(True))
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "pictures"):
+        assert main(["evaluate", "--pictures", str(place)]) == USER_ERROR
+        assert str(place) in capsys.readouterr().err
+    assert not measured
+    assert main(["evaluate", "--pictures", str(tmp_path / "new" / "pictures")]) == OK
+
+
 @pytest.mark.parametrize(
     "option", [("--port", "99999"), ("--readers", "0"), ("--idle", "nan"), ("--largest-exam", "-1")]
 )

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         check_file(args.json)
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
+        check_file(args.pictures / "cases.png")
     from CEKWorldLib.evaluation.evaluate import run as evaluate
 
-    evaluate(args.model, args.cases, args.device, args.json, args.pictures)
+    evaluate(model=args.model, cases=args.cases, device=args.device, json_path=args.json, pictures=args.pictures)
