@@ -251,6 +251,28 @@ def test_figures_that_could_not_be_written_are_not_measured_for_hours(command, t
     assert main([command, "--json", str(tmp_path / "x.json")]) == OK
 
 
+@pytest.mark.parametrize(
+    ("package", "extra", "command"),
+    [
+        ("skimage", "evaluation", ("evaluate",)),
+        ("skimage", "evaluation", ("models", "card", "compact", "--quality", "e.json")),
+        ("accelerate", "training", ("train", "compact", "--output", "run")),
+        ("accelerate", "training,evaluation", ("benchmark", "--output", "ablation")),
+        ("transformers", "paper", ("models", "import", "model.ckpt", "--output", "model")),
+        ("websockets", "remote", ("serve-worker",)),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_what_installs_it(package, extra, command, tmp_path):
+    code = f"""import sys
+sys.modules["{package}"] = None
+from CEKWorldLib.cli.main import main
+sys.exit(main({list(command)!r}))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == USER_ERROR and "Traceback" not in done.stderr
+    assert f"needs the package {package}; install it with: pip install 'cekworld[{extra}]'." in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_pictures_that_could_not_be_written_are_not_measured_for_hours(tmp_path, monkeypatch, capsys):
     measured = []
     monkeypatch.setattr("CEKWorldLib.evaluation.evaluate.run", lambda **_: measured.append(True))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from CEKWorldLib.cli.extras import needing
 from CEKWorldLib.cli.options import ManualFormatter, whole_number
-from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
 Trains and measures the ablation on simulated abdomen and breast: training patients are
@@ -50,11 +50,6 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hands over to the evaluation room."""
-    try:
+    with needing("training,evaluation", "The benchmark"):
         from CEKWorldLib.evaluation.ablation.benchmark import run as benchmark
-    except ModuleNotFoundError as error:
-        raise CEKWorldError(
-            f"The benchmark needs the package {error.name}; install it with: pip install "
-            "'cekworld[training,evaluation]'."
-        ) from error
     benchmark(args.budget, args.output, args.seeds, args.rows, args.workers, args.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from CEKWorldLib.cli.extras import needing
 from CEKWorldLib.cli.options import ManualFormatter, whole_number
 from CEKWorldLib.cli.staging import check_file
 
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> None:
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
         check_file(args.pictures / "cases.png")
-    from CEKWorldLib.evaluation.evaluate import run as evaluate
+    with needing("evaluation", "Evaluation"):
+        from CEKWorldLib.evaluation.evaluate import run as evaluate
 
     evaluate(model=args.model, cases=args.cases, device=args.device, json_path=args.json, pictures=args.pictures)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from CEKWorldLib.cli.extras import needing
 from CEKWorldLib.cli.options import ManualFormatter
 from CEKWorldLib.errors import CEKWorldError
 
@@ -131,8 +132,8 @@ def run_card(args: argparse.Namespace) -> None:
     from CEKWorldLib.models.folders import model_folder, read_card
 
     if args.quality is not None:
-        from CEKWorldLib.evaluation.quality_card import write_quality
-
+        with needing("evaluation", "Writing figures into a card"):
+            from CEKWorldLib.evaluation.quality_card import write_quality
         write_quality(args.model, args.quality)
     print(read_card(model_folder(args.model)), end="")
 
@@ -140,13 +141,8 @@ def run_card(args: argparse.Namespace) -> None:
 def run_import(args: argparse.Namespace) -> None:
     """Imports a checkpoint."""
     _check_output(args.output, args.overwrite)
-    try:
+    with needing("paper", "Importing"):
         from CEKWorldLib.models.importing import import_checkpoint
-    except ModuleNotFoundError as error:
-        raise CEKWorldError(
-            f"Importing needs the package {error.name}; install it with: pip install 'cekworld[paper]'."
-        ) from error
-
     _say(args.output, import_checkpoint(args.file, args.output))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from CEKWorldLib.cli.extras import needing
 from CEKWorldLib.cli.options import ManualFormatter, number, whole_number
 from CEKWorldLib.errors import CEKWorldError
 
@@ -73,14 +74,10 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Serves until Ctrl-C."""
-    try:
+    with needing("remote", "Serving readers"):
         from CEKWorldLib.models.folders import model_folder
         from CEKWorldLib.worker.remote import access, host
         from CEKWorldLib.worker.remote.settings import HostSettings
-    except ImportError as error:
-        raise CEKWorldError(
-            f"Serving readers needs {error.name}; install it with: pip install 'cekworld[remote]'."
-        ) from error
     for name in args.model or ():
         model_folder(name)  # before readers are asked in
     settings = HostSettings(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from CEKWorldLib.cli.extras import needing
 from CEKWorldLib.cli.options import ManualFormatter, whole_number
-from CEKWorldLib.errors import CEKWorldError
 
 _DESCRIPTION = """\
 Trains a model configuration on simulated exams, on real ones (a data set of
@@ -63,10 +63,6 @@ def add_parser(commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hands over to the training room."""
-    try:
+    with needing("training", "Training"):
         from CEKWorldLib.training import run as training
-    except ModuleNotFoundError as error:
-        raise CEKWorldError(
-            f"Training needs the package {error.name}; install it with: pip install 'cekworld[training]'."
-        ) from error
     training.run(args.configuration, args.output, args.device, args.seed, args.workers, args.init, args.data)
